@@ -47,3 +47,20 @@ type Change struct {
 	CleanupPolicy     *string            // "delete", "compact" or "compact,delete"
 	Config            map[string]*string // other topic settings by Kafka's names; null takes one back to the broker's
 }
+
+// Topic is a Kafka topic as an administrator sees it.
+type Topic struct {
+	Name              string
+	ID                string // Kafka's topic id; a topic that is made again has another
+	Partitions        int
+	ReplicationFactor int
+	Config            map[string]string // settings of its own; nil where they were not asked for
+}
+
+// TopicSpec asks for a topic.
+type TopicSpec struct {
+	Name              string
+	Partitions        int // 0: the broker's default
+	ReplicationFactor int // 0: min(brokers, 3)
+	Config            map[string]string
+}
