@@ -1,8 +1,12 @@
 package kafka
 
 import (
+	"errors"
 	"log/slog"
+	"net"
+	"strconv"
 	"strings"
+	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -14,10 +18,10 @@ import (
 type Options struct {
 	BootstrapServers []string          // HOST:PORT each; at least one
 	SecurityProtocol string            // PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL; "" is PLAINTEXT
-	SSL              *tlsconf.Context  // certificates and keys; nil without TLS
+	SSL              *tlsconf.Context  // certificates and keys; nil without TLS, empty to trust the system's
 	SASL             SASL              // the gateway's identity; zero without SASL
 	Client           Client            // timings and buffers
-	Settings         map[string]string // any other librdkafka property, by its own name or the client key's
+	Settings         map[string]string // kafka_settings: any other librdkafka property
 }
 
 // SASL says as whom the gateway logs in to Kafka.
@@ -27,7 +31,7 @@ type SASL struct {
 	Password          string
 	OAuth             OAuth  // for OAUTHBEARER
 	KerberosService   string // for GSSAPI: the brokers' service name; "" is kafka
-	KerberosDomain    string // for GSSAPI: not supported by librdkafka, and refused
+	KerberosDomain    string // for GSSAPI: librdkafka takes the broker's host name, so this is refused
 	KerberosKeytab    string // for GSSAPI: path of the keytab
 	KerberosPrincipal string // for GSSAPI: the gateway's principal
 }
@@ -52,7 +56,7 @@ type Client struct {
 	RequestTimeoutMs        *int
 	ConnectionsMaxIdleMs    *int
 	RetryBackoffMs          *int
-	MaxInFlight             *int // requests in flight on a connection; at most 5, beyond which idempotence does not hold
+	MaxInFlight             *int // requests in flight on a connection: 1 to 5, beyond which order and idempotence do not hold
 	ReceiveBufferBytes      *int
 	SendBufferBytes         *int
 	MetadataMaxAgeMs        *int
@@ -63,13 +67,65 @@ type Client struct {
 // Problem is one thing wrong with the options, with the configuration key it
 // is about.
 type Problem struct {
-	Key     string
-	Message string
+	Key     string // as in the configuration file, "ssl_context.cafile"
+	Message string // one sentence, never a secret
+}
+
+// Validate gives everything that is wrong with the options. It reads the files
+// they name and asks librdkafka about its properties, but connects to nothing.
+func (o Options) Validate() []Problem {
+	o, problems := o.effective()
+	problems = append(problems, o.checkBrokers()...)
+	problems = append(problems, o.checkSecurity(time.Now())...)
+	problems = append(problems, o.checkProperties()...)
+	if len(problems) > 0 {
+		return problems
+	}
+	return o.checkTogether()
+}
+
+// checkBrokers refuses what librdkafka would try to resolve for ever.
+func (o Options) checkBrokers() []Problem {
+	const key = "bootstrap_servers"
+	if len(o.BootstrapServers) == 0 {
+		return []Problem{{key, "at least one broker is required, as HOST:PORT"}}
+	}
+	var problems []Problem
+	for _, s := range o.BootstrapServers {
+		host, port, err := net.SplitHostPort(s)
+		n, portErr := strconv.ParseUint(port, 10, 16)
+		if err != nil || host == "" || portErr != nil || n == 0 || strings.ContainsAny(host, " ,/@") {
+			problems = append(problems, Problem{key, strconv.Quote(s) + " is not HOST:PORT, such as localhost:9092"})
+		}
+	}
+	return problems
+}
+
+// clientConfig gives the properties that every client of the gateway starts
+// from. Each call makes a new map, which the caller may change. Where librdkafka
+// has several names for a property the map holds the one that canonical gives.
+func (o Options) clientConfig() (ckafka.ConfigMap, error) {
+	o, problems := o.effective()
+	if len(problems) > 0 {
+		return nil, errors.New(problems[0].Key + ": " + problems[0].Message)
+	}
+	cfg := ckafka.ConfigMap{
+		"bootstrap.servers":        strings.Join(o.BootstrapServers, ","),
+		"allow.auto.create.topics": false,
+		"enable.metrics.push":      false,
+	}
+	if err := o.secure(cfg); err != nil {
+		return nil, err
+	}
+	for _, p := range o.properties() {
+		cfg[p.name] = p.value
+	}
+	return cfg, nil
 }
 
 // String hides passwords: it names the brokers and the protocol alone.
 func (o Options) String() string {
-	return "kafka(" + strings.Join(o.BootstrapServers, ",") + " " + o.SecurityProtocol + ")"
+	return "kafka(" + strings.Join(o.BootstrapServers, ",") + " " + o.protocol() + ")"
 }
 
 // GoString hides passwords from %#v.
@@ -78,12 +134,11 @@ func (o Options) GoString() string { return o.String() }
 // LogValue hides passwords from logs.
 func (o Options) LogValue() slog.Value { return slog.StringValue(o.String()) }
 
-// clientConfig gives the properties that every client of the gateway starts
-// from. Each call makes a new map, which the caller may change.
-func (o Options) clientConfig() (ckafka.ConfigMap, error) {
-	return ckafka.ConfigMap{
-		"bootstrap.servers":        strings.Join(o.BootstrapServers, ","),
-		"allow.auto.create.topics": false,
-		"enable.metrics.push":      false,
-	}, nil
-}
+// String hides the password.
+func (s SASL) String() string { return "sasl(" + s.mechanism() + " <redacted>)" }
+
+// GoString hides the password from %#v.
+func (s SASL) GoString() string { return s.String() }
+
+// LogValue hides the password from logs.
+func (s SASL) LogValue() slog.Value { return slog.StringValue(s.String()) }

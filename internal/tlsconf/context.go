@@ -8,22 +8,42 @@
 // the configuration comes from.
 package tlsconf
 
-import "log/slog"
+import (
+	"log/slog"
+	"time"
+)
 
-// Context is an `ssl_context`: each member is named after its key. Of a file
-// and its memory form only one may be set; everything is PEM.
+// Context is an ssl_context: each member is one of its keys. Everything is
+// PEM. Certificates to trust may come from several places at once; of a file
+// and its memory form for the client's own certificate or key only one may be
+// set.
 type Context struct {
-	CAFile       string // file of certificates to trust; none of the three: the system's
-	CAPath       string // directory of such files, one certificate each
-	CAData       string // the same in memory
-	CertFile     string // the client's certificate, its chain after it
-	KeyFile      string // the private key, encrypted or not
-	CertData     string
-	KeyData      string
-	Password     string // of an encrypted key
+	CAFile       string // file of certificates to trust; with no CA at all, the system's are
+	CAPath       string // directory whose files hold certificates to trust
+	CAData       string // certificates to trust, in memory
+	CertFile     string // the client's certificate, intermediate ones after it
+	KeyFile      string // its private key; "" looks for it beside the certificate
+	CertData     string // the client's certificate, in memory
+	KeyData      string // its private key, in memory
+	Password     string // of the private key, where that is encrypted
 	SkipHostname bool   // check_hostname: false; the broker's name is not compared with its certificate
-	CRLFile      string // certificates that are trusted no more
-	Ciphers      string // OpenSSL's names, joined by colons; "" for the library's choice
+	CRLFile      string // revocation lists: who is on them is refused
+	Ciphers      string // names as OpenSSL writes them, joined by colons; "" for the library's own choice
+}
+
+// Problem is one thing wrong with a Context, and the key it is about: "cafile",
+// "password" and so on.
+type Problem struct {
+	Key     string
+	Message string // one sentence, never a part of a key or password
+}
+
+// Check loads everything the context names, and gives all that is wrong with
+// it as of now: what cannot be read or is not PEM, a key that the password does
+// not open or that belongs to another certificate, certificates that expired.
+func (c Context) Check(now time.Time) []Problem {
+	m, problems := c.load()
+	return append(problems, m.outdated(now)...)
 }
 
 // String hides the keys, as every print of a Context should.
