@@ -1,0 +1,270 @@
+package kafka
+
+import (
+	"context"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"sluice/internal/stream"
+)
+
+// adminTimeout bounds one change to topics, on the broker's side too.
+const adminTimeout = 15 * time.Second
+
+// maxReplicationFactor is what topics get where nothing else is asked for, as
+// long as there are so many brokers.
+const maxReplicationFactor = 3
+
+// Admin creates, describes, changes and deletes topics. It may be used by any
+// number of goroutines.
+type Admin struct {
+	cluster           *Cluster
+	replicationFactor int
+}
+
+// NewAdmin makes an administrator. A replicationFactor of 0 means
+// min(brokers, 3) for topics that ask for none.
+func NewAdmin(c *Cluster, replicationFactor int) *Admin {
+	return &Admin{cluster: c, replicationFactor: replicationFactor}
+}
+
+// Topics lists all topics, sorted by name, without ids and settings.
+func (a *Admin) Topics(ctx context.Context) ([]stream.Topic, error) {
+	md, err := a.cluster.handle.GetMetadata(nil, true, timeout(ctx))
+	if err != nil {
+		return nil, toError(err)
+	}
+	topics := make([]stream.Topic, 0, len(md.Topics))
+	for _, name := range slices.Sorted(maps.Keys(md.Topics)) {
+		t := md.Topics[name]
+		if t.Error.Code() == ckafka.ErrUnknownTopicOrPart || len(t.Partitions) == 0 {
+			continue // being deleted, or being made
+		}
+		topics = append(topics, stream.Topic{Name: name, Partitions: len(t.Partitions), ReplicationFactor: len(t.Partitions[0].Replicas)})
+	}
+	return topics, nil
+}
+
+// Topic describes one topic, with its id and the settings that are its own.
+// The error is UnknownStream when there is none.
+func (a *Admin) Topic(ctx context.Context, name string) (stream.Topic, error) {
+	t, err := a.Exists(ctx, name)
+	if err != nil {
+		return stream.Topic{}, err
+	}
+	t.Config, err = a.cluster.topicConfig(ctx, name, false)
+	return t, err
+}
+
+// Exists describes one topic, without its settings. The error is UnknownStream
+// when there is none.
+func (a *Admin) Exists(ctx context.Context, name string) (stream.Topic, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	r, err := a.cluster.admin.DescribeTopics(ctx, ckafka.NewTopicCollectionOfTopicNames([]string{name}), ckafka.SetAdminRequestTimeout(callTimeout))
+	if err != nil {
+		return stream.Topic{}, adminError(err)
+	}
+	d := r.TopicDescriptions[0]
+	if d.Error.Code() != ckafka.ErrNoError {
+		return stream.Topic{}, toError(d.Error)
+	}
+	t := stream.Topic{Name: name, ID: d.TopicID.String(), Partitions: len(d.Partitions)}
+	if len(d.Partitions) > 0 {
+		t.ReplicationFactor = len(d.Partitions[0].Replicas)
+	}
+	return t, nil
+}
+
+// Create makes a topic and waits until the cluster knows it. created is false,
+// without an error, when there is one of that name. Errors: NameCollision,
+// InvalidRequest for what Kafka refuses, Forbidden, KafkaUnavailable.
+func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool, err error) {
+	t := ckafka.TopicSpecification{Topic: spec.Name, NumPartitions: spec.Partitions, ReplicationFactor: spec.ReplicationFactor, Config: spec.Config}
+	if t.NumPartitions == 0 {
+		t.NumPartitions = -1 // the broker's num.partitions, KIP-464
+	}
+	if t.ReplicationFactor == 0 {
+		if t.ReplicationFactor, err = a.defaultReplication(ctx); err != nil {
+			return false, err
+		}
+	}
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	r, err := a.cluster.admin.CreateTopics(ctx, []ckafka.TopicSpecification{t}, ckafka.SetAdminOperationTimeout(adminTimeout))
+	if err != nil {
+		return false, adminError(err)
+	}
+	switch e := r[0].Error; e.Code() {
+	case ckafka.ErrNoError:
+		return true, a.until(ctx, spec.Name, true)
+	case ckafka.ErrTopicAlreadyExists:
+		return false, nil
+	case ckafka.ErrTopicException:
+		return false, badName(e)
+	default:
+		return false, refused(e)
+	}
+}
+
+// defaultReplication gives the configured factor, or min(brokers, 3).
+func (a *Admin) defaultReplication(ctx context.Context) (int, error) {
+	if a.replicationFactor > 0 {
+		return a.replicationFactor, nil
+	}
+	md, err := a.cluster.handle.GetMetadata(nil, false, timeout(ctx))
+	if err != nil {
+		return 0, toError(err)
+	}
+	return max(1, min(len(md.Brokers), maxReplicationFactor)), nil
+}
+
+// Delete deletes a topic and returns when the cluster does not know it any
+// more. The error is UnknownStream when there was none.
+func (a *Admin) Delete(ctx context.Context, name string) error {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	r, err := a.cluster.admin.DeleteTopics(ctx, []string{name}, ckafka.SetAdminOperationTimeout(adminTimeout))
+	if err != nil {
+		return adminError(err)
+	}
+	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
+		return toError(e)
+	}
+	return a.until(ctx, name, false)
+}
+
+// until waits until the brokers agree that a topic exists, with a leader for
+// each partition, or that it does not. Brokers learn of a change one after the
+// other, so a few answers in a row must say so.
+func (a *Admin) until(ctx context.Context, name string, exists bool) error {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for agreed := 0; agreed < 3; {
+		md, err := a.cluster.handle.GetMetadata(&name, false, timeout(ctx))
+		if err == nil && settled(md.Topics[name], exists) {
+			agreed++
+		} else {
+			agreed = 0
+		}
+		select {
+		case <-ctx.Done():
+			return ended(ctx)
+		case <-tick.C:
+		}
+	}
+	return nil
+}
+
+func settled(t ckafka.TopicMetadata, exists bool) bool {
+	if !exists {
+		return is(t.Error, ckafka.ErrUnknownTopicOrPart, ckafka.ErrUnknownTopic)
+	}
+	led := len(t.Partitions) > 0 && t.Error.Code() == ckafka.ErrNoError
+	for _, p := range t.Partitions {
+		led = led && p.Leader >= 0
+	}
+	return led
+}
+
+// AddPartitions raises the number of a topic's partitions to n.
+func (a *Admin) AddPartitions(ctx context.Context, name string, n int) error {
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	r, err := a.cluster.admin.CreatePartitions(ctx, []ckafka.PartitionsSpecification{{Topic: name, IncreaseTo: n}}, ckafka.SetAdminOperationTimeout(adminTimeout))
+	if err != nil {
+		return adminError(err)
+	}
+	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
+		return refused(e)
+	}
+	return a.until(ctx, name, true)
+}
+
+// Configure sets a topic's settings; a nil value takes one back to the
+// broker's default. The others stay as they are (KIP-339).
+func (a *Admin) Configure(ctx context.Context, name string, settings map[string]*string) error {
+	entries := make([]ckafka.ConfigEntry, 0, len(settings))
+	for _, key := range slices.Sorted(maps.Keys(settings)) {
+		e := ckafka.ConfigEntry{Name: key, IncrementalOperation: ckafka.AlterConfigOpTypeDelete}
+		if v := settings[key]; v != nil {
+			e.Value, e.IncrementalOperation = *v, ckafka.AlterConfigOpTypeSet
+		}
+		entries = append(entries, e)
+	}
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	r, err := a.cluster.admin.IncrementalAlterConfigs(ctx, []ckafka.ConfigResource{{Type: ckafka.ResourceTopic, Name: name, Config: entries}}, ckafka.SetAdminRequestTimeout(adminTimeout))
+	if err != nil {
+		return adminError(err)
+	}
+	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
+		return refused(e)
+	}
+	return nil
+}
+
+// topicConfig reads a topic's settings: all that are in force, or only those
+// that were set for this topic.
+func (c *Cluster) topicConfig(ctx context.Context, name string, all bool) (map[string]string, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	r, err := c.admin.DescribeConfigs(ctx, []ckafka.ConfigResource{{Type: ckafka.ResourceTopic, Name: name}}, ckafka.SetAdminRequestTimeout(callTimeout))
+	if err != nil {
+		return nil, adminError(err)
+	}
+	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
+		return nil, toError(e)
+	}
+	settings := map[string]string{}
+	for _, e := range r[0].Config {
+		if (all || e.Source == ckafka.ConfigSourceDynamicTopic) && !e.IsSensitive {
+			settings[e.Name] = e.Value
+		}
+	}
+	return settings, nil
+}
+
+// adminError maps an error of a whole administrative call: one that ran into
+// its context's end is an outage, not a fault of ours.
+func adminError(err error) error {
+	e := toError(err)
+	if e.Code == stream.Internal {
+		return stream.Errorf(stream.KafkaUnavailable, "Kafka did not answer in time; look whether the change took place, and try again").
+			WithOutcome(stream.OutcomeUnclear).Because(err)
+	}
+	return e
+}
+
+// refused tells the client in Kafka's words why a change was refused: they are
+// about the request.
+func refused(err ckafka.Error) error {
+	e := toError(err)
+	if e.Code == stream.InvalidRequest {
+		e.Message += ": " + strings.TrimSuffix(err.String(), ".")
+	}
+	return e
+}
+
+// badName tells a name that collides with another topic's from one that is not
+// a name. Kafka has one code for both, and says which in words.
+func badName(err ckafka.Error) error {
+	if strings.Contains(err.String(), "collides") {
+		return stream.Errorf(stream.NameCollision, `Kafka takes "." and "_" for one in names: a stream that differs from this one in nothing else exists already`).
+			WithOutcome(stream.NotStored).Because(err)
+	}
+	return refused(err)
+}
+
+// RetentionMs writes a retention as Kafka's retention.ms; negative is for ever.
+func RetentionMs(d time.Duration) string {
+	if d < 0 {
+		return "-1"
+	}
+	return strconv.FormatInt(d.Milliseconds(), 10)
+}

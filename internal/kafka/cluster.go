@@ -1,0 +1,194 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"maps"
+	"sync"
+	"time"
+
+	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/internal/stream"
+)
+
+// callTimeout bounds one question to Kafka whose caller sets no shorter limit.
+const callTimeout = 5 * time.Second
+
+// defaults are set on every client unless the configuration says otherwise.
+// After an outage librdkafka would by default wait up to 10 s before it tries
+// again, as long as most publishers wait at all.
+var defaults = ckafka.ConfigMap{
+	"reconnect.backoff.ms":     50,
+	"reconnect.backoff.max.ms": 1000,
+	"log.connection.close":     false,
+	"statistics.interval.ms":   5000,
+}
+
+// ClusterOptions is what a Cluster needs.
+type ClusterOptions struct {
+	Kafka      Options
+	Group      string // a group name for consumers that belong to none; librdkafka wants one, and with ACLs it needs READ
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Cluster is the gateway's control connection: it asks for metadata, carries
+// administration, and knows whether any broker can be reached. It publishes
+// nothing. All other parts of this package are made from it and must be closed
+// before it.
+type Cluster struct {
+	opts    Options
+	group   string
+	log     *slog.Logger
+	metrics *metrics
+	handle  *ckafka.Producer
+	admin   *ckafka.AdminClient
+	logs    chan ckafka.LogEvent
+	reach   *reachability
+	stop    context.CancelFunc
+	running sync.WaitGroup
+}
+
+// NewCluster starts a client. It does not wait for a broker: that none answers
+// yet is told by Reachable.
+func NewCluster(o ClusterOptions) (*Cluster, error) {
+	ctx, stop := context.WithCancel(context.Background())
+	c := &Cluster{
+		opts:    o.Kafka,
+		group:   o.Group,
+		log:     o.Log.With("component", "kafka"),
+		metrics: newMetrics(o.Registerer),
+		logs:    make(chan ckafka.LogEvent, 1000),
+		stop:    stop,
+	}
+	c.reach = newReachability(c.log, c.metrics)
+	if err := c.open(); err != nil {
+		stop()
+		return nil, err
+	}
+	c.spawn(func() { c.forwardLogs(ctx) })
+	c.spawn(func() { c.watch("control", c.handle) })
+	c.spawn(func() { c.reach.probe(ctx, c.probe) })
+	return c, nil
+}
+
+func (c *Cluster) open() error {
+	cfg, err := c.config(ckafka.ConfigMap{"enable.idempotence": false})
+	if err != nil {
+		return err
+	}
+	if c.handle, err = ckafka.NewProducer(&cfg); err != nil {
+		return fmt.Errorf("configure the Kafka client: %w", err)
+	}
+	if c.admin, err = ckafka.NewAdminClientFromProducer(c.handle); err != nil {
+		c.handle.Close()
+		return fmt.Errorf("configure the Kafka administration client: %w", err)
+	}
+	return nil
+}
+
+// config gives a client's properties: the configured ones over the defaults,
+// and over both what that client's guarantees rest on.
+func (c *Cluster) config(own ckafka.ConfigMap) (ckafka.ConfigMap, error) {
+	cfg := maps.Clone(defaults)
+	configured, err := c.opts.clientConfig()
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(cfg, configured)
+	maps.Copy(cfg, own)
+	cfg["go.logs.channel.enable"] = true
+	cfg["go.logs.channel"] = c.logs
+	return cfg, nil
+}
+
+// Close ends the client. Whoever still asks gets an error.
+func (c *Cluster) Close() {
+	c.stop()
+	c.handle.Close() // closes its events, which ends watch
+	c.running.Wait()
+}
+
+// Reachable gives nil while a broker answers, else a KafkaUnavailable error
+// that may be handed to clients.
+func (c *Cluster) Reachable() error {
+	if e := c.reach.error(); e != nil {
+		return e
+	}
+	return nil
+}
+
+func (c *Cluster) spawn(f func()) { c.running.Go(f) }
+
+// probe asks the cluster for nothing but its brokers.
+func (c *Cluster) probe(timeout time.Duration) error {
+	_, err := c.handle.GetMetadata(nil, false, int(timeout.Milliseconds()))
+	return err
+}
+
+// watch serves a producing handle's events other than delivery reports, until
+// the handle is closed.
+func (c *Cluster) watch(name string, p *ckafka.Producer) {
+	for ev := range p.Events() {
+		c.event(name, ev)
+	}
+}
+
+// event takes what every kind of client reports.
+func (c *Cluster) event(client string, ev ckafka.Event) {
+	switch ev := ev.(type) {
+	case *ckafka.Stats:
+		c.metrics.statistics(client, ev.String())
+	case ckafka.Error:
+		c.metrics.clientErrors.WithLabelValues(client, errorLabel(ev)).Inc()
+		if ev.Code() == ckafka.ErrAllBrokersDown {
+			c.reach.suspect()
+			return
+		}
+		c.log.Warn("kafka client error", "client", client, "code", errorLabel(ev), "error", ev)
+	}
+}
+
+// forwardLogs hands librdkafka's own log lines to the gateway's logger.
+func (c *Cluster) forwardLogs(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case l := <-c.logs:
+			c.log.Log(ctx, slogLevel(l.Level), "librdkafka", "client", l.Name, "tag", l.Tag, "line", l.Message)
+		}
+	}
+}
+
+// slogLevel translates syslog's levels (RFC 5424). librdkafka repeats as an
+// event what it logs as an error, so nothing here is above a warning.
+func slogLevel(syslog int) slog.Level {
+	const warning, notice = 4, 5
+	switch {
+	case syslog <= warning:
+		return slog.LevelWarn
+	case syslog <= notice:
+		return slog.LevelInfo
+	default:
+		return slog.LevelDebug
+	}
+}
+
+// timeout gives what is left of ctx in milliseconds, callTimeout at most.
+func timeout(ctx context.Context) int {
+	left := callTimeout
+	if d, ok := ctx.Deadline(); ok {
+		left = max(min(left, time.Until(d)), time.Millisecond)
+	}
+	return int(left.Milliseconds())
+}
+
+// ended gives the error for a caller whose context ended while Kafka was asked.
+func ended(ctx context.Context) error {
+	return stream.Errorf(stream.KafkaUnavailable, "Kafka did not answer in time; try again").
+		WithOutcome(stream.OutcomeUnclear).Because(context.Cause(ctx))
+}

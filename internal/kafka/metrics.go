@@ -1,0 +1,67 @@
+package kafka
+
+import (
+	"errors"
+
+	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// metrics is what this package measures. Labels are bounded: the client is one
+// of a handful of names, a broker is known by its id, codes are Kafka's.
+type metrics struct {
+	reachable    prometheus.Gauge
+	clientErrors *prometheus.CounterVec
+	replaced     prometheus.Counter
+	delivery     prometheus.Histogram
+	logOffset    *prometheus.GaugeVec
+
+	queueRecords *prometheus.GaugeVec
+	queueBytes   *prometheus.GaugeVec
+	roundTrip    *prometheus.GaugeVec
+	inFlight     *prometheus.GaugeVec
+	throttle     *prometheus.GaugeVec
+	sentBytes    *prometheus.GaugeVec
+	connects     *prometheus.GaugeVec
+}
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	f := promauto.With(reg)
+	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
+		return f.NewGaugeVec(prometheus.GaugeOpts{Namespace: "sluice", Subsystem: "kafka", Name: name, Help: help}, labels)
+	}
+	return &metrics{
+		reachable: f.NewGauge(prometheus.GaugeOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "reachable", Help: "1 while a broker answers.",
+		}),
+		clientErrors: f.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "client_errors_total", Help: "Errors that librdkafka reported, by client and code.",
+		}, []string{"client", "code"}),
+		replaced: f.NewCounter(prometheus.CounterOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "producer_replacements_total", Help: "Producers given up after a fatal error.",
+		}),
+		delivery: f.NewHistogram(prometheus.HistogramOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "delivery_seconds", Help: "Time from queueing a record to its delivery report.",
+			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
+		}),
+		logOffset:    gauge("log_offset", "Next offset that a replicated log of the gateway's own state will read.", "log"),
+		queueRecords: gauge("client_queue_records", "Records in librdkafka's queues.", "client"),
+		queueBytes:   gauge("client_queue_bytes", "Bytes of the records in librdkafka's queues.", "client"),
+		roundTrip:    gauge("broker_round_trip_seconds", "Median round trip to the broker within the last statistics interval.", "client", "broker"),
+		inFlight:     gauge("broker_requests_in_flight", "Requests awaiting the broker's answer.", "client", "broker"),
+		throttle:     gauge("broker_throttle_seconds", "Median throttling by the broker within the last statistics interval.", "client", "broker"),
+		sentBytes:    gauge("broker_sent_bytes", "Bytes sent to the broker since the client was made.", "client", "broker"),
+		connects:     gauge("broker_connects", "Connection attempts to the broker since the client was made.", "client", "broker"),
+	}
+}
+
+// errorLabel names an error's code by the constant that Kafka's protocol or
+// librdkafka gives it.
+func errorLabel(err error) string {
+	var e ckafka.Error
+	if errors.As(err, &e) {
+		return e.Code().String()
+	}
+	return "other"
+}

@@ -1,0 +1,289 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"sluice/internal/stream"
+)
+
+// Message is a record as Kafka takes it: a topic instead of a stream, the
+// stored bytes instead of data and schema.
+type Message struct {
+	Topic     string
+	Partition int32  // or stream.AnyPartition
+	Key       []byte // nil: none
+	Value     []byte // nil: a tombstone
+	Headers   []stream.Header
+	Timestamp time.Time // zero: now
+}
+
+// Delivered takes what became of a message. It is called once, from the
+// producer's one events loop, and must not block.
+type Delivered func(stream.Report, error)
+
+// ProducerOptions is what a Producer needs.
+type ProducerOptions struct {
+	PublishTimeout time.Duration // librdkafka's message.timeout.ms: how long a record may wait for its report
+	MaxRecordBytes int           // the largest value the gateway takes, in bytes; the client's own limit lies above it
+}
+
+// Producer publishes with acks=all and idempotence (KIP-98), so that a
+// record that was reported is stored once and in order. It may be used by any
+// number of goroutines. When librdkafka reports a fatal error, a new producer
+// takes the place of the old one.
+type Producer struct {
+	cluster  *Cluster
+	log      *slog.Logger
+	opts     ProducerOptions
+	replicas *replicaWatch
+
+	current  atomic.Pointer[generation]
+	replaced sync.Mutex // held while a producer is replaced
+	closed   atomic.Bool
+	running  sync.WaitGroup
+}
+
+// generation is one librdkafka producer. It counts who is inside produce, for
+// librdkafka's handle must not be freed under them.
+type generation struct {
+	handle *ckafka.Producer
+	inside sync.RWMutex
+	gone   bool
+}
+
+// pending is a message's opaque: it finds its waiter again.
+type pending struct {
+	topic     string
+	partition int32
+	queued    time.Time
+	delivered Delivered
+}
+
+// NewProducer starts a producer on the client's cluster.
+func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
+	p := &Producer{cluster: c, log: c.log, opts: o, replicas: newReplicaWatch(c)}
+	g, err := p.open()
+	if err != nil {
+		return nil, err
+	}
+	p.start(g)
+	return p, nil
+}
+
+// open makes librdkafka's producer. Each record waits for its own report, so
+// nothing is gained by lingering: batches come from concurrency.
+func (p *Producer) open() (*generation, error) {
+	cfg, err := p.cluster.config(ckafka.ConfigMap{
+		"acks":                              "all",
+		"enable.idempotence":                true,
+		"partitioner":                       "murmur2_random",
+		"message.timeout.ms":                int(p.opts.PublishTimeout.Milliseconds()),
+		"topic.metadata.propagation.max.ms": 1000,
+		"message.max.bytes":                 max(1_000_000, p.opts.MaxRecordBytes+128<<10),
+		"go.delivery.report.fields":         "none",
+		"go.events.channel.size":            10_000,
+		"go.produce.channel.size":           1,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for name, value := range map[string]any{"linger.ms": 0, "queue.buffering.max.messages": 100_000, "queue.buffering.max.kbytes": 128 << 10} {
+		if _, set := cfg[name]; !set {
+			cfg[name] = value
+		}
+	}
+	handle, err := ckafka.NewProducer(&cfg)
+	if err != nil {
+		return nil, fmt.Errorf("configure the Kafka producer: %w", err)
+	}
+	return &generation{handle: handle}, nil
+}
+
+func (p *Producer) start(g *generation) {
+	p.current.Store(g)
+	p.running.Go(func() { p.serve(g) })
+}
+
+// Send queues a message and returns at once; delivered is told what became of
+// it. When Send returns an error nothing was queued and delivered is not
+// called. The message's slices are copied. Errors: KafkaUnavailable while no
+// broker answers, Overloaded when the queue is full, UnknownStream,
+// InvalidRecord for a partition that does not exist, TooLarge.
+func (p *Producer) Send(m *Message, delivered Delivered) error {
+	if err := p.cluster.Reachable(); err != nil {
+		return err
+	}
+	if err := p.replicas.refuse(m.Topic); err != nil {
+		return err
+	}
+	msg := ckafka.Message{
+		TopicPartition: ckafka.TopicPartition{Topic: &m.Topic, Partition: m.Partition},
+		Key:            m.Key,
+		Value:          m.Value,
+		Timestamp:      m.Timestamp,
+		Headers:        headers(m.Headers),
+		Opaque:         &pending{m.Topic, m.Partition, time.Now(), delivered},
+	}
+	err := p.produce(&msg)
+	if is(err, ckafka.ErrUnknownTopic) && p.Refresh(context.Background(), m.Topic) == nil {
+		err = p.produce(&msg) // the topic was made after librdkafka had learnt that there is none
+	}
+	if err != nil {
+		return toError(err).WithOutcome(stream.NotStored)
+	}
+	return nil
+}
+
+// produce hands a message to the current generation, or to the next one when
+// that has just been given up.
+func (p *Producer) produce(m *ckafka.Message) error {
+	for range 2 {
+		g := p.current.Load()
+		if err, usable := g.produce(m); usable {
+			return err
+		}
+		p.replace(g)
+	}
+	return ckafka.NewError(ckafka.ErrFatal, "the producer is being replaced", true)
+}
+
+func (g *generation) produce(m *ckafka.Message) (err error, usable bool) {
+	g.inside.RLock()
+	defer g.inside.RUnlock()
+	if g.gone {
+		return nil, false
+	}
+	err = g.handle.Produce(m, nil)
+	return err, !isFatal(err)
+}
+
+// serve is the events loop of one generation: it routes reports to their
+// waiters until the handle is closed.
+func (p *Producer) serve(g *generation) {
+	for ev := range g.handle.Events() {
+		switch ev := ev.(type) {
+		case *ckafka.Message:
+			p.report(ev)
+		case ckafka.Error:
+			p.cluster.event("producer", ev)
+			if ev.IsFatal() {
+				p.running.Go(func() { p.replace(g) })
+			}
+		default:
+			p.cluster.event("producer", ev)
+		}
+	}
+}
+
+func (p *Producer) report(m *ckafka.Message) {
+	w := m.Opaque.(*pending)
+	p.cluster.metrics.delivery.Observe(time.Since(w.queued).Seconds())
+	err := m.TopicPartition.Error
+	switch {
+	case err == nil:
+		w.delivered(stream.Report{
+			Partition: m.TopicPartition.Partition,
+			Offset:    int64(m.TopicPartition.Offset),
+			Timestamp: m.Timestamp,
+		}, nil)
+	case is(err, ckafka.ErrMsgTimedOut):
+		// Why it timed out takes a question to the cluster, and reports wait for nobody.
+		p.running.Go(func() { w.delivered(stream.Report{}, p.replicas.explain(w.topic, toError(err))) })
+	default:
+		w.delivered(stream.Report{}, toError(err))
+	}
+}
+
+// replace puts a new producer in the place of g, once, and reports what g still
+// held: what was queued is not stored, what was sent is unknown. When no new
+// one can be made g stays, and the next Send tries again.
+func (p *Producer) replace(g *generation) {
+	p.replaced.Lock()
+	defer p.replaced.Unlock()
+	if p.current.Load() != g || p.closed.Load() {
+		return
+	}
+	next, err := p.open()
+	if err != nil {
+		p.log.Error("cannot replace the producer", "error", err)
+		return
+	}
+	p.log.Error("producer replaced", "error", g.handle.GetFatalError())
+	p.cluster.metrics.replaced.Inc()
+	p.start(next)
+	p.running.Go(g.retire)
+}
+
+// retire frees a generation that nobody enters any more.
+func (g *generation) retire() {
+	g.inside.Lock()
+	g.gone = true
+	g.inside.Unlock()
+	// Errors only say that there is nothing to purge.
+	_ = g.handle.Purge(ckafka.PurgeQueue | ckafka.PurgeInFlight)
+	g.handle.Flush(int(callTimeout.Milliseconds())) // until the reports of what was purged are served
+	g.handle.Close()
+}
+
+// Refresh asks Kafka anew about a topic, so that the producer sees at once that
+// it was made or grew. The error is UnknownStream when there is no such topic.
+func (p *Producer) Refresh(ctx context.Context, topic string) error {
+	g := p.current.Load()
+	g.inside.RLock()
+	defer g.inside.RUnlock()
+	if g.gone {
+		return ended(ctx)
+	}
+	md, err := g.handle.GetMetadata(&topic, false, timeout(ctx))
+	if err != nil {
+		return toError(err)
+	}
+	if t := md.Topics[topic]; t.Error.Code() != ckafka.ErrNoError {
+		return toError(t.Error)
+	}
+	return nil
+}
+
+// Close waits until what was queued is reported, at most until ctx ends, then
+// gives up the rest, and says how many records that were. Nothing may be sent
+// any more.
+func (p *Producer) Close(ctx context.Context) error {
+	p.replaced.Lock()
+	defer p.replaced.Unlock()
+	p.closed.Store(true)
+	g := p.current.Load()
+	left := g.handle.Len()
+	for left > 0 && ctx.Err() == nil {
+		left = g.handle.Flush(100)
+	}
+	g.retire()
+	p.running.Wait()
+	if left > 0 {
+		return fmt.Errorf("%d records were not acknowledged before the producer was closed", left)
+	}
+	return nil
+}
+
+func isFatal(err error) bool {
+	var e ckafka.Error
+	return errors.As(err, &e) && (e.IsFatal() || e.Code() == ckafka.ErrFatal)
+}
+
+func headers(hs []stream.Header) []ckafka.Header {
+	if len(hs) == 0 {
+		return nil
+	}
+	out := make([]ckafka.Header, len(hs))
+	for i, h := range hs {
+		out[i] = ckafka.Header{Key: h.Name, Value: h.Value}
+	}
+	return out
+}

@@ -1,0 +1,168 @@
+package kafka
+
+import (
+	"context"
+	"time"
+
+	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"sluice/internal/stream"
+)
+
+// Bounds of reading single records: how many consumers are kept for it (each
+// costs five threads), how long one read may take, and how much is fetched at
+// once (Kafka sends a larger record all the same).
+const (
+	readConsumers  = 2
+	readTimeout    = 10 * time.Second
+	readFetchBytes = 256 << 10
+	pollInterval   = 100 * time.Millisecond
+)
+
+// Reader reads single records by their place. It may be used by any number of
+// goroutines; beyond a few at a time they wait for each other.
+type Reader struct {
+	cluster *Cluster
+	topics  stream.Topics
+	admin   *Admin
+	free    chan *ckafka.Consumer // nil: not made yet
+}
+
+// NewReader makes a reader. Its consumers start with the first reads.
+func NewReader(c *Cluster, topics stream.Topics) *Reader {
+	r := &Reader{cluster: c, topics: topics, admin: NewAdmin(c, 0), free: make(chan *ckafka.Consumer, readConsumers)}
+	for range readConsumers {
+		r.free <- nil
+	}
+	return r
+}
+
+// Read gives the record at an offset. Errors: UnknownStream; UnknownRecord for
+// a partition or offset that does not exist, is gone, was never committed or is
+// a transaction's marker; KafkaUnavailable.
+func (r *Reader) Read(ctx context.Context, id string, partition int32, offset int64) (stream.Record, error) {
+	if err := r.topics.CheckID(id); err != nil {
+		return stream.Record{}, err
+	}
+	if err := r.cluster.Reachable(); err != nil {
+		return stream.Record{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, readTimeout)
+	defer cancel()
+	topic := r.topics.Topic(id)
+	if err := r.check(ctx, topic, partition, offset); err != nil {
+		return stream.Record{}, err
+	}
+	m, err := r.fetch(ctx, ckafka.TopicPartition{Topic: &topic, Partition: partition, Offset: ckafka.Offset(offset)})
+	if err != nil {
+		return stream.Record{}, err
+	}
+	return record(id, m), nil
+}
+
+// check refuses what the partition's bounds rule out already.
+func (r *Reader) check(ctx context.Context, topic string, partition int32, offset int64) error {
+	t, err := r.admin.Exists(ctx, topic)
+	if err != nil {
+		return err
+	}
+	if partition < 0 || int(partition) >= t.Partitions {
+		return stream.Errorf(stream.UnknownRecord, "the stream has the partitions 0 to %d", t.Partitions-1)
+	}
+	low, high, err := r.cluster.handle.QueryWatermarkOffsets(topic, partition, timeout(ctx))
+	switch {
+	case err != nil:
+		return toError(err)
+	case offset < low:
+		return stream.Errorf(stream.UnknownRecord, "that record is gone: the partition begins at offset %d", low)
+	case offset >= high:
+		return stream.Errorf(stream.UnknownRecord, "there is no such record yet: the partition's next offset is %d", high)
+	}
+	return nil
+}
+
+func (r *Reader) fetch(ctx context.Context, at ckafka.TopicPartition) (*ckafka.Message, error) {
+	c, err := r.take(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { r.free <- c }()
+	if err := c.Assign([]ckafka.TopicPartition{at}); err != nil {
+		return nil, toError(err)
+	}
+	m, err := r.first(ctx, c, at)
+	if e := c.Unassign(); e != nil && err == nil {
+		err = toError(e)
+	}
+	return m, err
+}
+
+// first polls until the assigned partition gives its first record, or says
+// that there is none.
+func (r *Reader) first(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicPartition) (*ckafka.Message, error) {
+	for ctx.Err() == nil {
+		switch ev := c.Poll(int(pollInterval.Milliseconds())).(type) {
+		case *ckafka.Message:
+			switch err := ev.TopicPartition.Error; {
+			case err != nil:
+				return nil, readError(err)
+			case ev.TopicPartition.Offset == at.Offset:
+				return ev, nil
+			default:
+				return nil, noRecord()
+			}
+		case ckafka.PartitionEOF:
+			return nil, noRecord()
+		case ckafka.Error:
+			r.cluster.event("reader", ev)
+			if ev.Code() == ckafka.ErrAllBrokersDown {
+				return nil, toError(ev)
+			}
+		}
+	}
+	return nil, ended(ctx)
+}
+
+func (r *Reader) take(ctx context.Context) (*ckafka.Consumer, error) {
+	select {
+	case c := <-r.free:
+		if c != nil {
+			return c, nil
+		}
+	case <-ctx.Done():
+		return nil, stream.Errorf(stream.Overloaded, "too many records are being read one by one; try again a little later")
+	}
+	c, err := r.cluster.consumer(ckafka.ConfigMap{
+		"queued.min.messages":       1,
+		"max.partition.fetch.bytes": readFetchBytes,
+		"fetch.wait.max.ms":         10,
+	})
+	if err != nil {
+		r.free <- nil
+	}
+	return c, err
+}
+
+// Close ends the consumers; it waits for reads under way.
+func (r *Reader) Close() error {
+	var first error
+	for range readConsumers {
+		if c := <-r.free; c != nil {
+			if err := c.Close(); err != nil && first == nil {
+				first = err
+			}
+		}
+	}
+	return first
+}
+
+func readError(err error) error {
+	if is(err, ckafka.ErrAutoOffsetReset, ckafka.ErrOffsetOutOfRange) {
+		return noRecord()
+	}
+	return toError(err)
+}
+
+func noRecord() error {
+	return stream.Errorf(stream.UnknownRecord, "there is no record at that offset: it was compacted away, belongs to a transaction that is not committed, or is a transaction's marker")
+}
