@@ -1,0 +1,5 @@
+package embedded
+
+type upkeep struct{}
+
+func (u *upkeep) stop() {}
