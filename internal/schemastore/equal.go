@@ -1,0 +1,101 @@
+package schemastore
+
+import (
+	"bytes"
+	"encoding/binary"
+	"encoding/json"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// EqualJSON says whether a and b are equal as JSON values: the order of members
+// and white space do not count, and numbers are compared as exact decimals (1,
+// 1.0 and 1e0 are equal). Texts that Validate could not read are equal only to
+// themselves.
+func EqualJSON(a, b []byte) bool {
+	if bytes.Equal(a, b) {
+		return true
+	}
+	d := newDecoder()
+	x, err := d.read(a)
+	if err != nil {
+		return false
+	}
+	y, err := d.read(b)
+	if err != nil {
+		return false
+	}
+	return bytes.Equal(appendFingerprint(nil, x), appendFingerprint(nil, y))
+}
+
+// appendFingerprint appends a text that is the same for equal values and
+// different for all others: strings and containers carry their length.
+func appendFingerprint(dst []byte, v any) []byte {
+	switch v := v.(type) {
+	case nil:
+		return append(dst, 'n')
+	case bool:
+		if v {
+			return append(dst, 't')
+		}
+		return append(dst, 'f')
+	case string:
+		return appendText(append(dst, 's'), v)
+	case int64:
+		return appendDecimal(dst, strconv.FormatInt(v, 10))
+	case json.Number:
+		return appendDecimal(dst, string(v))
+	case []any:
+		dst = binary.AppendUvarint(append(dst, 'a'), uint64(len(v)))
+		for _, item := range v {
+			dst = appendFingerprint(dst, item)
+		}
+		return dst
+	case map[string]any:
+		return appendObject(dst, v)
+	}
+	panic("appendFingerprint: a value that no JSON text has")
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func appendObject(dst []byte, object map[string]any) []byte {
+	names := make([]string, 0, len(object))
+	for name := range object {
+		names = append(names, name)
+	}
+	slices.Sort(names)
+	dst = binary.AppendUvarint(append(dst, 'o'), uint64(len(names)))
+	for _, name := range names {
+		dst = appendFingerprint(appendText(dst, name), object[name])
+	}
+	return dst
+}
+
+// appendDecimal writes a number literal as its significant digits and the power
+// of ten they are multiplied with, which is the same for equal numbers.
+func appendDecimal(dst []byte, literal string) []byte {
+	literal, negative := strings.CutPrefix(literal, "-")
+	mantissa, power := literal, 0
+	if e := strings.IndexAny(literal, "eE"); e >= 0 {
+		mantissa = literal[:e]
+		power, _ = strconv.Atoi(strings.TrimPrefix(literal[e+1:], "+")) // checked: at most MaxExponent
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits := strings.TrimLeft(whole+fraction, "0")
+	power -= len(fraction)
+	significant := strings.TrimRight(digits, "0")
+	power += len(digits) - len(significant)
+	if significant == "" {
+		negative, power = false, 0
+	}
+	dst = append(dst, '#')
+	if negative {
+		dst = append(dst, '-')
+	}
+	dst = appendText(dst, significant)
+	return binary.AppendVarint(dst, int64(power))
+}
