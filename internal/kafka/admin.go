@@ -4,7 +4,6 @@ import (
 	"context"
 	"maps"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -259,12 +258,4 @@ func badName(err ckafka.Error) error {
 			WithOutcome(stream.NotStored).Because(err)
 	}
 	return refused(err)
-}
-
-// RetentionMs writes a retention as Kafka's retention.ms; negative is for ever.
-func RetentionMs(d time.Duration) string {
-	if d < 0 {
-		return "-1"
-	}
-	return strconv.FormatInt(d.Milliseconds(), 10)
 }

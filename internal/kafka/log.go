@@ -197,7 +197,7 @@ func (l *Log) append(ctx context.Context, key string, value []byte) (offset int6
 		err    error
 	}
 	reported := make(chan result, 1)
-	m := Message{Topic: l.Topic, Key: []byte(key), Value: value}
+	m := stream.Message{Topic: l.Topic, Key: []byte(key), Value: value}
 	if err := l.Producer.Send(&m, func(r stream.Report, err error) { reported <- result{r, err} }); err != nil {
 		return 0, logError(err)
 	}
@@ -220,7 +220,7 @@ func (l *Log) bury(entity string) {
 	keys := l.replica.losers(entity)
 	l.mu.Unlock()
 	for _, key := range keys {
-		m := Message{Topic: l.Topic, Key: []byte(key)}
+		m := stream.Message{Topic: l.Topic, Key: []byte(key)}
 		err := l.Producer.Send(&m, func(_ stream.Report, err error) {
 			if err != nil {
 				l.log.Warn("cannot tombstone a superseded record", "key", key, "error", err)

@@ -14,21 +14,6 @@ import (
 	"sluice/internal/stream"
 )
 
-// Message is a record as Kafka takes it: a topic instead of a stream, the
-// stored bytes instead of data and schema.
-type Message struct {
-	Topic     string
-	Partition int32  // or stream.AnyPartition
-	Key       []byte // nil: none
-	Value     []byte // nil: a tombstone
-	Headers   []stream.Header
-	Timestamp time.Time // zero: now
-}
-
-// Delivered takes what became of a message. It is called once, from the
-// producer's one events loop, and must not block.
-type Delivered func(stream.Report, error)
-
 // ProducerOptions is what a Producer needs.
 type ProducerOptions struct {
 	PublishTimeout time.Duration // librdkafka's message.timeout.ms: how long a record may wait for its report
@@ -64,7 +49,7 @@ type pending struct {
 	topic     string
 	partition int32
 	queued    time.Time
-	delivered Delivered
+	delivered func(stream.Report, error)
 }
 
 // NewProducer starts a producer on the client's cluster.
@@ -117,7 +102,7 @@ func (p *Producer) start(g *generation) {
 // called. The message's slices are copied. Errors: KafkaUnavailable while no
 // broker answers, Overloaded when the queue is full, UnknownStream,
 // InvalidRecord for a partition that does not exist, TooLarge.
-func (p *Producer) Send(m *Message, delivered Delivered) error {
+func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error)) error {
 	if err := p.cluster.Reachable(); err != nil {
 		return err
 	}

@@ -8,5 +8,5 @@ func CompileForTest(schema []byte, draft *jsonschema.Draft, resources map[string
 	return compile(schema, settings{draft: draft, resources: resources})
 }
 
-// DecodeForTest is what the engine is given for data.
-func DecodeForTest(data []byte) (any, error) { return newDecoder().decode(data) }
+// DecoderForTest gives a decoder as each compiled copy has one.
+func DecoderForTest() func(data []byte) (any, error) { return newDecoder().decode }

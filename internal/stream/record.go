@@ -49,3 +49,21 @@ type Report struct {
 	Timestamp time.Time // as the broker keeps it
 	Schema    string    // "Order:1"; "" for a tombstone
 }
+
+// Target is where and how a record is stored.
+type Target struct {
+	Topic    string
+	Schema   SchemaRef // with its version; zero for a tombstone
+	Envelope bool
+}
+
+// Message is a record as Kafka takes it: a topic instead of a stream, the
+// stored bytes instead of data and schema.
+type Message struct {
+	Topic     string
+	Partition int32  // or AnyPartition
+	Key       []byte // nil: none
+	Value     []byte // nil: a tombstone
+	Headers   []Header
+	Timestamp time.Time // zero: now
+}

@@ -26,6 +26,13 @@ type Registration struct {
 	Streams   []string       // created and bound at once
 }
 
+// Binding says which schema a stream's records have, and how they are stored.
+type Binding struct {
+	Schema   SchemaRef // a version, or the newest
+	Envelope bool      // stored as {"schema":…,"data":…}; otherwise the data alone, with the schema in SchemaHeader
+	Revision int64     // of the binding in its log; 0: there never was one
+}
+
 // Info describes a stream.
 type Info struct {
 	ID                string

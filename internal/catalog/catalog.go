@@ -1,0 +1,156 @@
+// Package catalog knows the streams: which topics there are, which schema each
+// is bound to, and how both are made, changed and deleted together.
+//
+// It stores nothing itself: topics are Kafka's, bindings the schema store's. It
+// publishes and reads no records.
+package catalog
+
+import (
+	"context"
+	"log/slog"
+
+	"sluice/internal/stream"
+)
+
+// Topics administers Kafka's topics.
+type Topics interface {
+	Topics(ctx context.Context) ([]stream.Topic, error)
+	Topic(ctx context.Context, name string) (stream.Topic, error)
+	Exists(ctx context.Context, name string) (stream.Topic, error)
+	Create(ctx context.Context, spec stream.TopicSpec) (created bool, err error)
+	Delete(ctx context.Context, name string) error
+	AddPartitions(ctx context.Context, name string, n int) error
+	Configure(ctx context.Context, name string, settings map[string]*string) error
+}
+
+// Bindings keeps which stream has which schema. Binding and Bindings answer
+// from memory, which Sync brings up to date.
+type Bindings interface {
+	Sync(ctx context.Context) error
+	Binding(id string) (b stream.Binding, bound bool)
+	Bindings() map[string]stream.Binding
+	Bind(ctx context.Context, id string, b stream.Binding) (won bool, err error)
+	Unbind(ctx context.Context, id string, seen int64) (won bool, err error)
+}
+
+// Schemas finds and registers schema versions.
+type Schemas interface {
+	Schema(ctx context.Context, ref stream.SchemaRef) (stream.SchemaVersion, error)
+	Register(ctx context.Context, r stream.Registration) (v stream.SchemaVersion, created bool, err error)
+}
+
+// Options is what a Catalog needs.
+type Options struct {
+	Topics            Topics
+	Bindings          Bindings
+	Schemas           Schemas
+	Names             stream.Topics
+	DefaultPartitions int                                 // for new streams; 0: the broker's
+	AutoCreate        bool                                // a publish that names a schema makes the stream
+	Refresh           func(context.Context, string) error // tells the producer of a new or changed topic
+	Log               *slog.Logger
+}
+
+// Catalog is the streams of one topic prefix. It may be used by any number of
+// goroutines, in any number of gateways.
+type Catalog struct {
+	Options
+}
+
+// New makes a catalog.
+func New(o Options) *Catalog {
+	o.Log = o.Log.With("component", "catalog")
+	return &Catalog{o}
+}
+
+// List gives the streams that a pattern selects, sorted by id, without their
+// settings.
+func (c *Catalog) List(ctx context.Context, p stream.Pattern) ([]stream.Info, error) {
+	if err := c.Bindings.Sync(ctx); err != nil {
+		return nil, err
+	}
+	topics, err := c.Topics.Topics(ctx)
+	if err != nil {
+		return nil, err
+	}
+	streams := []stream.Info{}
+	for _, t := range topics {
+		if id, ok := c.Names.Stream(t.Name); ok && p.Match(id) {
+			streams = append(streams, c.info(id, t))
+		}
+	}
+	return streams, nil
+}
+
+// Describe gives a stream with its settings. The error is UnknownStream when
+// there is none.
+func (c *Catalog) Describe(ctx context.Context, id string) (stream.Info, error) {
+	if err := c.Names.CheckID(id); err != nil {
+		return stream.Info{}, err
+	}
+	if err := c.Bindings.Sync(ctx); err != nil {
+		return stream.Info{}, err
+	}
+	t, err := c.Topics.Topic(ctx, c.Names.Topic(id))
+	if err != nil {
+		return stream.Info{}, missing(err, id)
+	}
+	return c.info(id, t), nil
+}
+
+func (c *Catalog) info(id string, t stream.Topic) stream.Info {
+	b, _ := c.Bindings.Binding(id)
+	return stream.Info{
+		ID: id, Schema: b.Schema, Envelope: b.Envelope,
+		Partitions: t.Partitions, ReplicationFactor: t.ReplicationFactor, Config: t.Config,
+	}
+}
+
+// Delete deletes a stream and its records, and returns when the topic is gone.
+// The stream is unbound first, so that nothing is published to it meanwhile.
+// The error is UnknownStream when there is none.
+func (c *Catalog) Delete(ctx context.Context, id string) error {
+	if err := c.Names.CheckID(id); err != nil {
+		return err
+	}
+	wasBound, err := c.unbind(ctx, id)
+	if err != nil {
+		return err
+	}
+	err = c.Topics.Delete(ctx, c.Names.Topic(id))
+	if stream.CodeOf(err) == stream.UnknownStream && wasBound {
+		return nil // only the binding was left of it
+	}
+	return missing(err, id)
+}
+
+// unbind takes the binding away, whoever else changes it meanwhile.
+func (c *Catalog) unbind(ctx context.Context, id string) (wasBound bool, err error) {
+	for {
+		if err := c.Bindings.Sync(ctx); err != nil {
+			return wasBound, err
+		}
+		b, bound := c.Bindings.Binding(id)
+		if !bound {
+			return wasBound, nil
+		}
+		won, err := c.Bindings.Unbind(ctx, id, b.Revision)
+		if err != nil {
+			return wasBound, err
+		}
+		wasBound = true
+		if won {
+			return wasBound, nil
+		}
+	}
+}
+
+// missing says in an UnknownStream error what to do about it.
+func missing(err error, id string) error {
+	if stream.CodeOf(err) != stream.UnknownStream {
+		return err
+	}
+	return stream.Errorf(stream.UnknownStream,
+		"there is no stream %q; make it by PUT /streams/%s, or by publishing to it with ?schema=Name:version", id, id).
+		WithOutcome(stream.NotStored).Because(err)
+}

@@ -1,0 +1,215 @@
+package catalog
+
+import (
+	"context"
+	"errors"
+	"maps"
+
+	"sluice/internal/stream"
+)
+
+// The topic settings that have a member of their own in a change.
+const (
+	settingRetention = "retention.ms"
+	settingCleanup   = "cleanup.policy"
+)
+
+// Change creates a stream or changes it; members left out stay, or are the
+// defaults. created says which it was. A change is carried out step by step
+// (binding, partitions, settings): after an error the earlier ones hold, and
+// the same call again does the rest. Errors: InvalidRequest, SchemaMismatch
+// when the stream has another schema, UnknownSchema, NameCollision.
+func (c *Catalog) Change(ctx context.Context, id string, ch stream.Change) (info stream.Info, created bool, err error) {
+	if err := c.Names.CheckID(id); err != nil {
+		return info, false, err
+	}
+	settings, err := settingsOf(ch)
+	if err != nil {
+		return info, false, err
+	}
+	if ch.Schema != nil {
+		if _, err := c.Schemas.Schema(ctx, *ch.Schema); err != nil {
+			return info, false, err
+		}
+	}
+	for {
+		created, err = c.change(ctx, id, ch, settings)
+		if !errors.Is(err, errMeanwhile) {
+			break
+		}
+	}
+	if err != nil {
+		return info, false, err
+	}
+	info, err = c.Describe(ctx, id)
+	return info, created, err
+}
+
+// errMeanwhile says that somebody else changed the stream at the same time, so
+// that the change has to be looked at anew.
+var errMeanwhile = errors.New("the stream was changed meanwhile")
+
+func (c *Catalog) change(ctx context.Context, id string, ch stream.Change, settings map[string]*string) (created bool, err error) {
+	if err := c.Bindings.Sync(ctx); err != nil {
+		return false, err
+	}
+	t, err := c.Topics.Topic(ctx, c.Names.Topic(id))
+	switch stream.CodeOf(err) {
+	case "":
+		return false, c.alter(ctx, id, t, ch, settings)
+	case stream.UnknownStream:
+		return true, c.make(ctx, id, ch, settings)
+	default:
+		return false, err
+	}
+}
+
+// make creates the topic of a stream, bound first where a schema is given. A
+// binding that an earlier stream of that name left behind does not count.
+func (c *Catalog) make(ctx context.Context, id string, ch stream.Change, settings map[string]*string) error {
+	spec := stream.TopicSpec{Name: c.Names.Topic(id), Partitions: c.DefaultPartitions, Config: map[string]string{}}
+	if ch.Partitions != nil {
+		spec.Partitions = *ch.Partitions
+	}
+	if ch.ReplicationFactor != nil {
+		spec.ReplicationFactor = *ch.ReplicationFactor
+	}
+	for k, v := range settings {
+		if v != nil {
+			spec.Config[k] = *v
+		}
+	}
+	if ch.Schema == nil {
+		return c.makeUnbound(ctx, id, ch, spec)
+	}
+	b, _ := c.Bindings.Binding(id)
+	won, err := c.Bindings.Bind(ctx, id, stream.Binding{Schema: *ch.Schema, Envelope: ch.Envelope == nil || *ch.Envelope, Revision: b.Revision})
+	if err != nil {
+		return err
+	}
+	if !won {
+		return errMeanwhile
+	}
+	return c.create(ctx, id, spec, b.Revision+1, true)
+}
+
+func (c *Catalog) makeUnbound(ctx context.Context, id string, ch stream.Change, spec stream.TopicSpec) error {
+	if ch.Envelope != nil {
+		return stream.Errorf(stream.InvalidRequest, "`envelope` says how a schema's records are stored: it needs `schema`")
+	}
+	if _, err := c.unbind(ctx, id); err != nil {
+		return err
+	}
+	created, err := c.Topics.Create(ctx, spec)
+	if err == nil && !created {
+		return errMeanwhile
+	}
+	return err
+}
+
+// alter changes a stream that exists.
+func (c *Catalog) alter(ctx context.Context, id string, t stream.Topic, ch stream.Change, settings map[string]*string) error {
+	if err := checkAlter(t, ch); err != nil {
+		return err
+	}
+	if err := c.rebind(ctx, id, ch); err != nil {
+		return err
+	}
+	if ch.Partitions != nil && *ch.Partitions > t.Partitions {
+		if err := c.Topics.AddPartitions(ctx, t.Name, *ch.Partitions); err != nil {
+			return err
+		}
+		if err := c.Refresh(ctx, t.Name); err != nil {
+			return err
+		}
+	}
+	if differs(settings, t.Config) {
+		return c.Topics.Configure(ctx, t.Name, settings)
+	}
+	return nil
+}
+
+func checkAlter(t stream.Topic, ch stream.Change) error {
+	if ch.Partitions != nil && *ch.Partitions < t.Partitions {
+		return stream.Errorf(stream.InvalidRequest, "the stream has %d partitions, and their number can only grow", t.Partitions)
+	}
+	if ch.ReplicationFactor != nil && *ch.ReplicationFactor != t.ReplicationFactor {
+		return stream.Errorf(stream.InvalidRequest, "the stream's replication factor is %d, and is changed by reassigning partitions with Kafka's own tools", t.ReplicationFactor)
+	}
+	return nil
+}
+
+// rebind binds an existing stream, or moves it to another version of its
+// schema, or changes how its records are stored from now on.
+func (c *Catalog) rebind(ctx context.Context, id string, ch stream.Change) error {
+	old, bound := c.Bindings.Binding(id)
+	b := old
+	if !bound {
+		b.Envelope = true
+	}
+	if ch.Schema != nil {
+		b.Schema = *ch.Schema
+	}
+	if ch.Envelope != nil {
+		b.Envelope = *ch.Envelope
+	}
+	switch {
+	case b == old || !bound && ch.Schema == nil && ch.Envelope == nil:
+		return nil
+	case b.Schema.IsZero():
+		return stream.Errorf(stream.InvalidRequest, "`envelope` says how a schema's records are stored: it needs `schema`, for the stream is bound to none")
+	case bound && !old.Schema.Allows(b.Schema):
+		return stream.Errorf(stream.SchemaMismatch, "the stream is bound to %s, and a stream keeps its schema; it can only move to another version", old.Schema)
+	}
+	won, err := c.Bindings.Bind(ctx, id, b)
+	if err == nil && !won {
+		err = errMeanwhile
+	}
+	return err
+}
+
+// settingsOf gives the topic settings that a change asks for.
+func settingsOf(ch stream.Change) (map[string]*string, error) {
+	settings := maps.Clone(ch.Config)
+	if settings == nil {
+		settings = map[string]*string{}
+	}
+	for key, value := range map[string]*string{settingCleanup: ch.CleanupPolicy, settingRetention: retentionSetting(ch)} {
+		if value == nil {
+			continue
+		}
+		if _, twice := settings[key]; twice {
+			return nil, stream.Errorf(stream.InvalidRequest, "%s is given twice: in `config`, and as a member of its own", key)
+		}
+		settings[key] = value
+	}
+	return settings, nil
+}
+
+func retentionSetting(ch stream.Change) *string {
+	if ch.Retention == nil {
+		return nil
+	}
+	ms := retentionMs(*ch.Retention)
+	return &ms
+}
+
+// differs says whether any of the settings is not in force for the topic.
+func differs(settings map[string]*string, config map[string]string) bool {
+	for key, want := range settings {
+		is, set := config[key]
+		if (want == nil) == set || want != nil && *want != is {
+			return true
+		}
+	}
+	return false
+}
+
+// outcomeOf gives what an error says of its outcome.
+func outcomeOf(err error) stream.Outcome {
+	var e *stream.Error
+	if errors.As(err, &e) {
+		return e.Outcome
+	}
+	return stream.OutcomeUnclear
+}
