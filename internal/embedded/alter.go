@@ -12,8 +12,8 @@ import (
 
 // configsOf gives the settings of a topic, and false where there is no such
 // topic.
-func (r *rules) configsOf(topic string) (configs, bool) {
-	info := r.cluster.TopicInfo(topic)
+func configsOf(cluster *kfake.Cluster, topic string) (configs, bool) {
+	info := cluster.TopicInfo(topic)
 	if info == nil {
 		return nil, false
 	}
@@ -33,13 +33,19 @@ func (r *rules) alterConfigs(request kmsg.Request) kmsg.Response {
 	clear(r.compact)
 	resp := req.ResponseKind().(*kmsg.AlterConfigsResponse)
 	refused := make(map[string]*refusal)
+	broker := slices.ContainsFunc(req.Resources, func(res kmsg.AlterConfigsRequestResource) bool {
+		return res.ResourceType == kmsg.ConfigResourceTypeBroker
+	})
 	for i := range req.Resources {
 		res := &req.Resources[i]
-		if res.ResourceType != kmsg.ConfigResourceTypeTopic || res.ResourceName == "" {
-			continue
+		var why *refusal
+		if res.ResourceType == kmsg.ConfigResourceTypeTopic {
+			why = checkReplacement(res.Configs)
 		}
-		why := checkReplacement(res.Configs)
-		if why == nil {
+		if broker {
+			why = brokerIsFixed()
+		}
+		if why == nil || res.ResourceName == "" && !broker {
 			continue
 		}
 		refused[res.ResourceName] = why
@@ -73,14 +79,20 @@ func (r *rules) incrementalAlterConfigs(request kmsg.Request) kmsg.Response {
 	clear(r.compact)
 	resp := req.ResponseKind().(*kmsg.IncrementalAlterConfigsResponse)
 	refused := make(map[string]*refusal)
+	broker := slices.ContainsFunc(req.Resources, func(res kmsg.IncrementalAlterConfigsRequestResource) bool {
+		return res.ResourceType == kmsg.ConfigResourceTypeBroker
+	})
 	for i := range req.Resources {
 		res := &req.Resources[i]
-		if res.ResourceType != kmsg.ConfigResourceTypeTopic || res.ResourceName == "" {
-			continue
+		var why *refusal
+		if res.ResourceType == kmsg.ConfigResourceTypeTopic {
+			before, _ := configsOf(r.cluster, res.ResourceName)
+			why = checkChanges(before, res.Configs)
 		}
-		before, _ := r.configsOf(res.ResourceName)
-		why := checkChanges(before, res.Configs)
-		if why == nil {
+		if broker {
+			why = brokerIsFixed()
+		}
+		if why == nil || res.ResourceName == "" && !broker {
 			continue
 		}
 		refused[res.ResourceName] = why
@@ -94,6 +106,12 @@ func (r *rules) incrementalAlterConfigs(request kmsg.Request) kmsg.Response {
 	}
 	r.refuseResources(req, refused)
 	return nil
+}
+
+// brokerIsFixed keeps clients from switching kfake's own retention on again
+// (see hiddenPrefix). A request with such a part is refused as a whole.
+func brokerIsFixed() *refusal {
+	return &refusal{kerr.InvalidConfig, "The embedded broker's own settings cannot be changed: set them on the topics"}
 }
 
 func (r *rules) refuseResources(req kmsg.Request, refused map[string]*refusal) {

@@ -154,6 +154,12 @@ func (b *Broker) listen(o Options, saved state, port int) error {
 	newRules(cluster).install()
 	b.cluster = cluster
 	b.addr = cluster.ListenAddrs()[0]
+	if o.Upkeep > 0 {
+		if b.upkeep, err = startUpkeep(cluster, o.Upkeep, o.Log); err != nil {
+			cluster.Close()
+			return err
+		}
+	}
 	return nil
 }
 

@@ -105,7 +105,9 @@ func topicSettings() map[string]setting {
 	}
 }
 
-// checkConfig applies Kafka's checks to one setting of a topic.
+// checkConfig applies Kafka's checks to one setting of a topic. As Kafka does,
+// it takes the spaces around the value away; kfake would read a number with
+// spaces as 0.
 func checkConfig(name string, value *string) *refusal {
 	s, ok := topicSettings()[name]
 	if !ok {
@@ -114,7 +116,8 @@ func checkConfig(name string, value *string) *refusal {
 	if value == nil {
 		return &refusal{kerr.InvalidConfig, "Null value not supported for topic configs: " + name}
 	}
-	if why := s.check(strings.TrimSpace(*value)); why != "" {
+	*value = strings.TrimSpace(*value)
+	if why := s.check(*value); why != "" {
 		return &refusal{kerr.InvalidConfig, fmt.Sprintf("Invalid value %s for configuration %s: %s", *value, name, why)}
 	}
 	return nil

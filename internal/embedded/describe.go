@@ -26,7 +26,7 @@ func (r *rules) describeConfigs(request kmsg.Request) kmsg.Response {
 func (r *rules) describe(res kmsg.DescribeConfigsRequestResource) kmsg.DescribeConfigsResponseResource {
 	out := kmsg.NewDescribeConfigsResponseResource()
 	out.ResourceType, out.ResourceName = res.ResourceType, res.ResourceName
-	set, ok := r.configsOf(res.ResourceName)
+	set, ok := configsOf(r.cluster, res.ResourceName)
 	if !ok {
 		out.ErrorCode = kerr.UnknownTopicOrPartition.Code
 		return out

@@ -46,7 +46,7 @@ func (r *rules) compacted(topic string) bool {
 	if ok {
 		return yes
 	}
-	c, ok := r.configsOf(topic)
+	c, ok := configsOf(r.cluster, topic)
 	if !ok {
 		return false
 	}

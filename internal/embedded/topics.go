@@ -75,8 +75,8 @@ func checkTopic(t *kmsg.CreateTopicsRequestTopic) *refusal {
 	if why := checkName(t.Topic); why != nil {
 		return why
 	}
-	if n := max(int(t.NumPartitions), len(t.ReplicaAssignment)); n < -1 || n > maxPartitions {
-		return tooMany(n)
+	if n := max(int(t.NumPartitions), len(t.ReplicaAssignment)); t.NumPartitions < -1 || n > maxPartitions {
+		return badCount(n)
 	}
 	if t.ReplicationFactor == 0 || t.ReplicationFactor < -1 {
 		return &refusal{kerr.InvalidReplicationFactor, "Replication factor must be larger than 0, or -1 to use the default value."}
@@ -101,12 +101,12 @@ func (r *rules) createPartitions(request kmsg.Request) kmsg.Response {
 	req := request.(*kmsg.CreatePartitionsRequest)
 	for _, t := range req.Topics {
 		if t.Count > maxPartitions && t.Topic != "" {
-			r.refuse(req, kfake.Fault{Topic: t.Topic}, tooMany(int(t.Count)))
+			r.refuse(req, kfake.Fault{Topic: t.Topic}, badCount(int(t.Count)))
 		}
 	}
 	return nil
 }
 
-func tooMany(n int) *refusal {
+func badCount(n int) *refusal {
 	return &refusal{kerr.InvalidPartitions, fmt.Sprintf("%d partitions: the embedded broker takes 1 to %d a topic", n, maxPartitions)}
 }
