@@ -22,6 +22,8 @@ type Options struct {
 	SASL             SASL              // the gateway's identity; zero without SASL
 	Client           Client            // timings and buffers
 	Settings         map[string]string // kafka_settings: any other librdkafka property
+
+	written map[string]string // after effective: how the settings were spelled
 }
 
 // SASL says as whom the gateway logs in to Kafka.

@@ -115,8 +115,8 @@ func refusal(name string) string {
 func (o Options) effective() (Options, []Problem) {
 	var problems []Problem
 	settings := o.Settings
-	written := map[string]string{} // canonical name: as it was written
-	o.Settings = map[string]string{}
+	written := map[string]string{} // by canonical name
+	o.Settings, o.written = map[string]string{}, written
 	if o.SSL != nil { // the caller's stays as it is
 		ssl := *o.SSL
 		o.SSL = &ssl
@@ -226,11 +226,12 @@ func (o *Options) sslPlace(name, value string) (string, *string) {
 // property is one librdkafka property, and the configuration key it is set by.
 type property struct{ key, name, value string }
 
-// properties gives those of the client keys and of kafka_settings, by name.
+// properties gives those of the client keys and of kafka_settings, by name, of
+// effective options.
 func (o Options) properties() []property {
 	props := o.Client.properties()
 	for _, name := range slices.Sorted(maps.Keys(o.Settings)) {
-		props = append(props, property{settingsKey + name, name, o.Settings[name]})
+		props = append(props, property{settingsKey + o.written[name], name, o.Settings[name]})
 	}
 	return props
 }
