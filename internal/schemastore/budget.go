@@ -50,25 +50,29 @@ func (g *graph) meter(b *budget) {
 		costs[i] = g.costOf(n)
 	}
 	for i, n := range g.nodes { // the keywords replaced here had to be priced before
-		replaceKeywords(n, b)
-		if n.Bool == nil {
-			n.Format = metered(n.Format, costs[i], b)
+		if n.Bool != nil {
+			continue
 		}
+		types := replaceIntegers(n)
+		replaceLimits(n)
+		replaceKeywords(n, b)
+		n.Format = metered(n.Format, types, costs[i], b)
 	}
 }
 
-func metered(format *jsonschema.Format, c cost, b *budget) *jsonschema.Format {
-	if format == nil {
-		return &jsonschema.Format{Validate: func(v any) error {
-			b.charge(c.of(v))
-			return nil
-		}}
+// metered gives the format that checks what the node's own format did and more.
+func metered(format *jsonschema.Format, types *wantedTypes, c cost, b *budget) *jsonschema.Format {
+	name, validate := "", func(any) error { return nil }
+	if format != nil {
+		name, validate = format.Name, format.Validate
 	}
-	validate := format.Validate
-	if format.Name == "regex" {
+	if name == "regex" {
 		validate = validateRegex
 	}
-	return &jsonschema.Format{Name: format.Name, Validate: func(v any) error {
+	return &jsonschema.Format{Name: name, Validate: func(v any) error {
+		if err := types.check(v); err != nil {
+			return err
+		}
 		b.charge(c.of(v))
 		return validate(v)
 	}}

@@ -21,7 +21,7 @@ func (s *survey) explain(err error) error {
 	)
 	switch {
 	case errors.As(err, &invalid) && errors.As(invalid.Err, &fault):
-		return refused(below(schemaPointer(invalid.URL), violationsOf(fault))...).Because(err)
+		return refused(below(schemaPointer(invalid.URL), violationsOf(fault))...) // without the cause: it repeats the schema at length
 	case errors.As(err, &pattern):
 		return refused(stream.Violation{
 			Pointer: schemaPointer(pattern.URL), Keyword: "pattern",

@@ -47,6 +47,8 @@ type decoder struct {
 	text  *jsontext.Decoder
 	input bytes.Buffer
 	names map[string]string
+
+	deepest int // how deep the last text was nested
 }
 
 func newDecoder() *decoder {
@@ -111,6 +113,7 @@ func (d *decoder) open(data []byte) error {
 	}
 	d.input = *bytes.NewBuffer(data) // the decoder reads from data itself, without a copy
 	d.text.Reset(&d.input)
+	d.deepest = 0
 	return nil
 }
 
@@ -155,8 +158,8 @@ func (d *decoder) value(depth int) (any, error) {
 }
 
 func (d *decoder) object(depth int) (any, error) {
-	if depth > MaxDepth {
-		return nil, errTooDeep()
+	if err := d.enter(depth); err != nil {
+		return nil, err
 	}
 	if _, err := d.text.ReadToken(); err != nil {
 		return nil, err
@@ -180,8 +183,8 @@ func (d *decoder) object(depth int) (any, error) {
 }
 
 func (d *decoder) array(depth int) (any, error) {
-	if depth > MaxDepth {
-		return nil, errTooDeep()
+	if err := d.enter(depth); err != nil {
+		return nil, err
 	}
 	if _, err := d.text.ReadToken(); err != nil {
 		return nil, err
@@ -196,6 +199,14 @@ func (d *decoder) array(depth int) (any, error) {
 	}
 	_, err := d.text.ReadToken()
 	return array, err
+}
+
+func (d *decoder) enter(depth int) error {
+	d.deepest = max(d.deepest, depth)
+	if depth > MaxDepth {
+		return errTooDeep()
+	}
+	return nil
 }
 
 // name is unquote for property names, which repeat from row to row and from

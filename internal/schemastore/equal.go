@@ -78,24 +78,36 @@ func appendObject(dst []byte, object map[string]any) []byte {
 // appendDecimal writes a number literal as its significant digits and the power
 // of ten they are multiplied with, which is the same for equal numbers.
 func appendDecimal(dst []byte, literal string) []byte {
-	literal, negative := strings.CutPrefix(literal, "-")
-	mantissa, power := literal, 0
-	if e := strings.IndexAny(literal, "eE"); e >= 0 {
-		mantissa = literal[:e]
-		power, _ = strconv.Atoi(strings.TrimPrefix(literal[e+1:], "+")) // checked: at most MaxExponent
-	}
-	whole, fraction, _ := strings.Cut(mantissa, ".")
-	digits := strings.TrimLeft(whole+fraction, "0")
-	power -= len(fraction)
-	significant := strings.TrimRight(digits, "0")
-	power += len(digits) - len(significant)
-	if significant == "" {
-		negative, power = false, 0
-	}
+	negative, digits, power := splitDecimal(literal)
 	dst = append(dst, '#')
 	if negative {
 		dst = append(dst, '-')
 	}
-	dst = appendText(dst, significant)
+	dst = appendText(dst, digits)
 	return binary.AppendVarint(dst, int64(power))
+}
+
+// isWhole says whether a number literal is an integer's, as 1.0 and 1e2 are.
+func isWhole(literal string) bool {
+	_, _, power := splitDecimal(literal)
+	return power >= 0
+}
+
+// splitDecimal reads a number literal that was checked: its digits without
+// leading and trailing zeros ("" for zero), and the power of ten behind them.
+func splitDecimal(literal string) (negative bool, digits string, power int) {
+	literal, negative = strings.CutPrefix(literal, "-")
+	mantissa := literal
+	if e := strings.IndexAny(literal, "eE"); e >= 0 {
+		mantissa = literal[:e]
+		power, _ = strconv.Atoi(strings.TrimPrefix(literal[e+1:], "+")) // at most MaxExponent
+	}
+	whole, fraction, _ := strings.Cut(mantissa, ".")
+	digits = strings.TrimLeft(whole+fraction, "0")
+	power -= len(fraction)
+	significant := strings.TrimRight(digits, "0")
+	if significant == "" {
+		return false, "", 0
+	}
+	return negative, significant, power + len(digits) - len(significant)
 }

@@ -9,15 +9,22 @@ import (
 	"sluice/internal/stream"
 )
 
-// Steps that one validation may take. A step is at most about a microsecond.
+// Steps that one validation may take: leastSteps and stepsPerByte up to
+// plainSteps, which is half a second, and from there on a step per byte, so
+// that a larger record may not take longer than as many smaller ones.
 const (
 	leastSteps   = 20_000
 	stepsPerByte = 8
-	mostSteps    = 2_000_000
-	// reportSteps bounds the second look at data that is known to be invalid.
-	// The engine keeps what it finds in a tree with the whole path at each node,
-	// up to some kilobytes.
-	reportSteps = 60_000
+	plainSteps   = 1_000_000
+)
+
+// When data does not match, the engine keeps all it finds in a tree, with the
+// whole path at each node, until the last violation is listed. reportMemory
+// bounds the tree, in bytes.
+const (
+	reportMemory = 128 << 20
+	faultSize    = 400 // bytes, by measurement, without the path
+	pathSize     = 16  // bytes for each level
 )
 
 // Validator checks data against one schema. It is safe for concurrent use.
@@ -44,7 +51,7 @@ func (e *engine) validate(data []byte) error {
 	if err != nil {
 		return err
 	}
-	steps := min(leastSteps+stepsPerByte*len(data), mostSteps)
+	steps := stepsFor(len(data))
 	fault, err := e.run(e.verdict, value, steps)
 	switch {
 	case err != nil:
@@ -52,15 +59,19 @@ func (e *engine) validate(data []byte) error {
 	case fault != nil:
 		return nil // what the verdict refuses, the schema accepts
 	}
-	return e.report(value)
+	return e.report(value, min(steps, reportMemory/(faultSize+pathSize*e.decoder.deepest)))
+}
+
+func stepsFor(size int) int {
+	return max(min(leastSteps+stepsPerByte*size, plainSteps), size)
 }
 
 // report looks again at data that does not match, and lists why.
-func (e *engine) report(value any) error {
-	fault, err := e.run(e.schema, value, reportSteps)
+func (e *engine) report(value any, steps int) error {
+	fault, err := e.run(e.schema, value, steps)
 	switch {
 	case stream.CodeOf(err) == stream.InvalidRecord:
-		return violated([]stream.Violation{{Pointer: "#", Detail: "the data does not match, in too many places to list them"}})
+		return violated([]stream.Violation{{Pointer: "#", Detail: "the data does not match, and is too large or has too many faults for a list of the places: send less at once to see them"}})
 	case err != nil:
 		return err
 	case fault == nil:

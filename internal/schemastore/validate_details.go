@@ -52,9 +52,10 @@ func falseKeyword(location string) string {
 
 // describe gives the keyword and a sentence about the value, its subject.
 func describe(k jsonschema.ErrorKind) (keyword, detail string) {
+	if got, want, ok := typeFault(k); ok {
+		return "type", typeDetail(got, want)
+	}
 	switch k := k.(type) {
-	case *kind.Type:
-		return "type", typeDetail(k.Got, k.Want)
 	case *kind.Enum:
 		return "enum", "must be one of " + showValues(k.Want)
 	case *kind.Const:

@@ -25,7 +25,7 @@ func violationsOf(fault *jsonschema.ValidationError) []stream.Violation {
 		return cmp.Or(comparePointers(a.Pointer, b.Pointer), strings.Compare(a.Keyword, b.Keyword), strings.Compare(a.Detail, b.Detail))
 	})
 	found := slices.Compact(l.found)
-	if left := len(found) - MaxViolations; left > 0 {
+	if left := len(found) + l.more - MaxViolations; left > 0 {
 		found = append(found[:MaxViolations:MaxViolations], stream.Violation{Pointer: "#", Detail: count(left, "more violation") + " not listed"})
 	}
 	return found
@@ -52,10 +52,21 @@ func comparePointers(a, b string) int {
 	}
 }
 
+// maxGathered bounds the violations that are written out and sorted; beyond it
+// they are counted alone.
+const maxGathered = 20_000
+
 // leaves gathers violations from a tree of faults.
-type leaves struct{ found []stream.Violation }
+type leaves struct {
+	found []stream.Violation
+	more  int // beyond maxGathered
+}
 
 func (l *leaves) add(at []string, keyword, detail string) {
+	if len(l.found) == maxGathered {
+		l.more++
+		return
+	}
 	l.found = append(l.found, stream.Violation{Pointer: fragment(at), Keyword: keyword, Detail: detail})
 }
 
@@ -108,12 +119,12 @@ func onlyTypes(e *jsonschema.ValidationError) (want []string, got string, ok boo
 		for len(cause.Causes) == 1 && isReference(cause) {
 			cause = cause.Causes[0]
 		}
-		k, isType := cause.ErrorKind.(*kind.Type)
+		is, must, isType := typeFault(cause.ErrorKind)
 		if !isType || len(cause.InstanceLocation) != len(e.InstanceLocation) {
 			return nil, "", false
 		}
-		got = k.Got
-		for _, w := range k.Want {
+		got = is
+		for _, w := range must {
 			if !slices.Contains(want, w) {
 				want = append(want, w)
 			}
