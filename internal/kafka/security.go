@@ -295,33 +295,35 @@ func (o Options) checkTogether() []Problem {
 	if err != nil {
 		return []Problem{{"kafka_settings", err.Error()}}
 	}
-	for name := range cfg {
-		// A token would be fetched at once, over the network.
-		if o.SASL.mechanism() == oauthBearer && strings.Contains(name, "sasl.") {
-			delete(cfg, name)
-		}
-	}
-	if o.usesSASL() && o.SASL.mechanism() == oauthBearer {
-		cfg["security.protocol"] = strings.TrimPrefix(cfg["security.protocol"].(string), "sasl_")
+	o, _ = o.effective()
+	if o.SASL.mechanism() == oauthBearer { // a token would be fetched at once, over the network
+		maps.DeleteFunc(cfg, func(name string, _ ckafka.ConfigValue) bool { return strings.Contains(name, "sasl.") })
+		cfg["security.protocol"] = strings.TrimPrefix(strings.ToLower(o.protocol()), "sasl_")
 	}
 	delete(cfg, "bootstrap.servers")
 	delete(cfg, "debug")
 	cfg["log_level"] = 0
+	cfg["enable.idempotence"] = true // as the gateway's producers are
 	client, err := ckafka.NewAdminClient(&cfg)
 	if err != nil {
-		return []Problem{blame(err.Error())}
+		return []Problem{o.blame(err.Error())}
 	}
 	client.Close()
 	return nil
 }
 
-// blame finds the key of a property that librdkafka's message begins with.
-func blame(message string) Problem {
-	name, _, _ := strings.Cut(strings.TrimLeft(message, "`\""), " ")
-	o := Options{SSL: &tlsconf.Context{}}
-	key, _ := o.place(strings.Trim(name, "`\":"), "")
-	if key == "" {
-		key = "kafka_settings"
+// blame finds the key of the property that librdkafka's message begins with.
+func (o Options) blame(message string) Problem {
+	name, _, _ := strings.Cut(message, " ")
+	name = canonical(strings.Trim(name, "`\":"))
+	p := Problem{"kafka_settings", "librdkafka refuses it: " + strings.TrimSpace(message)}
+	for _, set := range o.properties() {
+		if set.name == name {
+			p.Key = set.key
+		}
 	}
-	return Problem{key, "librdkafka refuses it: " + strings.TrimSpace(message)}
+	if key, _ := (&Options{SSL: &tlsconf.Context{}}).place(name, ""); key != "" {
+		p.Key = key
+	}
+	return p
 }

@@ -12,6 +12,8 @@ import (
 	"sluice/internal/tlsconf"
 )
 
+const maxInFlight = "max.in.flight.requests.per.connection"
+
 // settingsKey begins the key of every problem with kafka_settings.
 const settingsKey = "kafka_settings."
 
@@ -247,7 +249,7 @@ func (c Client) properties() []property {
 		{"request_timeout_ms", "socket.timeout.ms", c.RequestTimeoutMs},
 		{"connections_max_idle_ms", "connections.max.idle.ms", c.ConnectionsMaxIdleMs},
 		{"retry_backoff_ms", "retry.backoff.ms", c.RetryBackoffMs},
-		{"max_in_flight_requests_per_connection", "max.in.flight.requests.per.connection", c.MaxInFlight},
+		{"max_in_flight_requests_per_connection", maxInFlight, c.MaxInFlight},
 		{"receive_buffer_bytes", "socket.receive.buffer.bytes", c.ReceiveBufferBytes},
 		{"send_buffer_bytes", "socket.send.buffer.bytes", c.SendBufferBytes},
 		{"metadata_max_age_ms", "topic.metadata.refresh.interval.ms", c.MetadataMaxAgeMs},
@@ -284,7 +286,11 @@ func (o Options) checkProperties() []Problem {
 		o.Client.APIVersion = ""
 	}
 	for _, p := range o.properties() {
-		if reason := objection(p); reason != "" {
+		reason := objection(p)
+		if n, err := strconv.Atoi(p.value); p.name == maxInFlight && reason == "" && err == nil && n > 5 {
+			reason = "it is at most 5: beyond that a producer keeps neither order nor idempotence"
+		}
+		if reason != "" {
 			problems = append(problems, Problem{p.key, reason})
 		}
 	}
@@ -319,12 +325,13 @@ func objection(p property) string {
 	return "librdkafka refuses it: " + strings.TrimSpace(err)
 }
 
-// try gives librdkafka's reason against one property. A client that cannot be
-// made (idempotence wants acks=all) has its properties checked, but starts no
-// thread and connects to nothing; that last error is the sign that all is well.
+// try gives librdkafka's reason against one property by itself. A client that
+// can never be made (a keystore without its password, which is looked at before
+// all else) has its properties read, but starts no thread and connects to
+// nothing; that refusal is the sign that all is well.
 func try(name, value string) string {
 	attempt := func(cfg ckafka.ConfigMap) string {
-		cfg["enable.idempotence"], cfg["acks"] = true, 1
+		cfg["ssl.keystore.location"] = "none"
 		client, err := ckafka.NewAdminClient(&cfg)
 		if err == nil {
 			client.Close()
