@@ -1,0 +1,292 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+	"io"
+	"strconv"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"sluice/internal/stream"
+)
+
+// lineDecoder reads the record objects of one request, one after another. The
+// zero value is ready.
+type lineDecoder struct {
+	text bytes.Buffer
+	dec  jsontext.Decoder
+	line []byte
+
+	// The schema named by the line before, which is mostly the same again.
+	schemaText string
+	schema     stream.SchemaRef
+}
+
+// decode reads the record object in line into rec, whose Stream is set. Data
+// and key are parts of line where that is possible. Duplicate names, invalid
+// UTF-8 and anything after the object are refused.
+func (d *lineDecoder) decode(line []byte, rec *stream.Outgoing) error {
+	d.line = line
+	d.text = *bytes.NewBuffer(line)
+	d.dec.Reset(&d.text)
+	rec.Partition = stream.AnyPartition
+	if d.dec.PeekKind() != '{' {
+		if _, err := d.dec.ReadValue(); err != nil {
+			return malformed(err)
+		}
+		return stream.Errorf(stream.InvalidRequest, `a line is an object such as {"key":"k1","data":{…}}`)
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return malformed(err)
+	}
+	for d.dec.PeekKind() == '"' {
+		if err := d.member(rec); err != nil {
+			return err
+		}
+	}
+	if _, err := d.dec.ReadToken(); err != nil { // the closing brace, or what stands in its place
+		return malformed(err)
+	}
+	if _, err := d.dec.ReadToken(); err != io.EOF {
+		return stream.Errorf(stream.MalformedJSON, "something follows the object on the line")
+	}
+	return checkContent(rec)
+}
+
+func checkContent(rec *stream.Outgoing) error {
+	switch {
+	case rec.Tombstone && rec.Data != nil:
+		return stream.Errorf(stream.InvalidRequest, `a line has "data" or "value", not both`)
+	case rec.Tombstone && rec.Key == nil:
+		return tombstoneWithoutKey()
+	case !rec.Tombstone && rec.Data == nil:
+		return stream.Errorf(stream.InvalidRequest, `the line has no "data" (for a tombstone, give "value":null and a key)`)
+	}
+	return nil
+}
+
+// member reads one name and its value.
+func (d *lineDecoder) member(rec *stream.Outgoing) error {
+	raw, err := d.dec.ReadValue()
+	if err != nil {
+		return malformed(err)
+	}
+	switch name := unquote(raw); string(name) {
+	case "data":
+		rec.Data, err = d.value()
+		return err
+	case "value":
+		return d.setValue(rec)
+	case "headers":
+		return d.headers(rec)
+	case "stream", "offset": // where the record lay that was read
+		_, err := d.value()
+		return err
+	case "key", "partition", "timestamp", "schema":
+		return d.scalar(string(name), rec)
+	default:
+		return unknownMember(d.dec.StackPointer())
+	}
+}
+
+// value reads a value and gives its bytes in the line.
+func (d *lineDecoder) value() ([]byte, error) {
+	v, err := d.dec.ReadValue()
+	if err != nil {
+		return nil, malformed(err)
+	}
+	end := int(d.dec.InputOffset())
+	return d.line[end-len(v) : end : end], nil
+}
+
+func (d *lineDecoder) setValue(rec *stream.Outgoing) error {
+	v, err := d.value()
+	if err != nil {
+		return err
+	}
+	if string(v) != "null" {
+		return memberError("value", `can only be null, for a tombstone; what is stored is "data", checked against its schema`)
+	}
+	rec.Tombstone = true
+	return nil
+}
+
+// scalar reads a member whose value is no object of its own; null is as good
+// as leaving it out.
+func (d *lineDecoder) scalar(name string, rec *stream.Outgoing) error {
+	v, err := d.value()
+	if err != nil {
+		return err
+	}
+	if name == "key" {
+		rec.Key, err = bytesOf(v)
+		return wrapMember("key", err)
+	}
+	if string(v) == "null" {
+		return nil
+	}
+	switch name {
+	case "partition":
+		rec.Partition, err = parsePartition(string(v))
+	case "timestamp":
+		rec.Timestamp, err = parseTimestamp(string(unquoteIfString(v)))
+	case "schema":
+		if v[0] != '"' {
+			return memberError("schema", `is a string such as "Order:1", or null`)
+		}
+		rec.Schema, err = d.schemaRef(unquote(v))
+	}
+	return wrapMember(name, err)
+}
+
+func (d *lineDecoder) schemaRef(text []byte) (stream.SchemaRef, error) {
+	if string(text) == d.schemaText && d.schemaText != "" {
+		return d.schema, nil
+	}
+	ref, err := stream.ParseSchemaRef(string(text))
+	if err == nil {
+		d.schemaText, d.schema = string(text), ref
+	}
+	return ref, err
+}
+
+// headers reads the record's headers: an object of values or lists of values.
+func (d *lineDecoder) headers(rec *stream.Outgoing) error {
+	switch d.dec.PeekKind() {
+	case 'n':
+		_, err := d.value()
+		return err
+	case '{':
+	default:
+		if _, err := d.value(); err != nil {
+			return err
+		}
+		return memberError("headers", `is an object such as {"name":"value"}`)
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return malformed(err)
+	}
+	for d.dec.PeekKind() == '"' {
+		if err := d.header(rec); err != nil {
+			return err
+		}
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return malformed(err)
+	}
+	return nil
+}
+
+func (d *lineDecoder) header(rec *stream.Outgoing) error {
+	raw, err := d.dec.ReadValue()
+	if err != nil {
+		return malformed(err)
+	}
+	name := string(unquote(raw))
+	if err := checkHeaderName(name); err != nil {
+		return wrapMember("headers", err)
+	}
+	if d.dec.PeekKind() != '[' {
+		return d.headerValue(rec, name)
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return malformed(err)
+	}
+	for k := d.dec.PeekKind(); k != ']' && k != 0; k = d.dec.PeekKind() {
+		if err := d.headerValue(rec, name); err != nil {
+			return err
+		}
+	}
+	if _, err := d.dec.ReadToken(); err != nil {
+		return malformed(err)
+	}
+	return nil
+}
+
+func (d *lineDecoder) headerValue(rec *stream.Outgoing, name string) error {
+	v, err := d.value()
+	if err != nil {
+		return err
+	}
+	value, err := bytesOf(v)
+	if err != nil {
+		return wrapMember("headers", err)
+	}
+	rec.Headers = append(rec.Headers, stream.Header{Name: name, Value: value})
+	return nil
+}
+
+var errNotBytes = errors.New(`is a string, {"base64":"…"} or null`)
+
+// bytesOf reads a key or a header's value: null, a string, or an object of the
+// one member base64, in the standard alphabet with padding.
+func bytesOf(v []byte) ([]byte, error) {
+	switch v[0] {
+	case 'n':
+		return nil, nil
+	case '"':
+		return unquote(v), nil
+	case '{':
+		inner := bytes.TrimSpace(v[1 : len(v)-1])
+		name, rest, found := bytes.Cut(inner, []byte(":"))
+		text := bytes.TrimSpace(rest)
+		if !found || string(bytes.TrimSpace(name)) != `"base64"` || len(text) < 2 || text[0] != '"' || bytes.IndexByte(text[1:], '"') != len(text)-2 {
+			return nil, errNotBytes
+		}
+		decoded, err := base64.StdEncoding.Strict().AppendDecode([]byte{}, unquote(text))
+		if err != nil {
+			return nil, errors.New("is not base64 (the standard alphabet, with padding)")
+		}
+		return decoded, nil
+	}
+	return nil, errNotBytes
+}
+
+// unquote gives what a JSON string stands for: a part of it, when it has no
+// escapes. It is not nil.
+func unquote(raw []byte) []byte {
+	if bytes.IndexByte(raw, '\\') < 0 {
+		return raw[1 : len(raw)-1 : len(raw)-1]
+	}
+	b, _ := jsontext.AppendUnquote([]byte{}, raw) // the decoder has accepted it
+	return b
+}
+
+func unquoteIfString(v []byte) []byte {
+	if v[0] == '"' {
+		return unquote(v)
+	}
+	return v
+}
+
+// memberError is the error for a member that cannot be read.
+func memberError(name, what string) *stream.Error {
+	return atMember(name, badParameter(strconv.Quote(name), what))
+}
+
+// atMember adds the place to the error of a member.
+func atMember(name string, e *stream.Error) *stream.Error {
+	e.Violations = []stream.Violation{{Pointer: "#/" + name, Detail: e.Message}}
+	return e
+}
+
+// wrapMember makes err, unless nil, an error of the member.
+func wrapMember(name string, err error) error {
+	var e *stream.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &e):
+		return atMember(name, e)
+	}
+	return memberError(name, err.Error())
+}
+
+// unknownMember is the error for a member that nobody defined.
+func unknownMember(at jsontext.Pointer) error {
+	e := stream.Errorf(stream.InvalidRequest, "the line has an unknown member; known are key, headers, partition, timestamp, schema, data and value")
+	e.Violations = []stream.Violation{{Pointer: fragment(at), Detail: "the member is unknown"}}
+	return e
+}

@@ -1,0 +1,259 @@
+package httpapi
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"io"
+	"net/http"
+	"sync/atomic"
+
+	"sluice/internal/stream"
+)
+
+// batch is one NDJSON request. The handler's goroutine reads lines and queues
+// records, in order; a second one, collect, takes the results in the same
+// order and gives each to the sink.
+type batch struct {
+	api     *api
+	x       *exchange
+	stream  string
+	lines   *lineReader
+	decoder lineDecoder
+	window  *window
+	sink    sink
+	begin   func()        // begins the answer once a first record is on its way; nil: it is given at the end
+	tally   tally         // of what the sink has got
+	pending slotQueue     // slots in the order of their lines
+	done    chan struct{} // closed when collect has returned
+	faulty  bool          // a fault of the gateway is in the log already
+
+	refused atomic.Pointer[stream.Error] // what the first record failed with, when it was of the stream's level
+}
+
+// sink takes the results of a batch in the order of their lines, on one
+// goroutine.
+type sink interface {
+	stored(rec *stream.Record)
+	failed(p problem)
+	idle() // no result is ready for now
+}
+
+// publishLines stores the records of an NDJSON body.
+func (a *api) publishLines(x *exchange, r *http.Request, id string) error {
+	if err := noQuery(r); err != nil {
+		return stream.Errorf(stream.InvalidRequest, "application/x-ndjson takes no query parameters: each line has its own key, partition, timestamp and schema")
+	}
+	if negotiate(r.Header["Accept"], "application/json", "application/x-ndjson") == "application/x-ndjson" {
+		return a.streamLines(x, r, id)
+	}
+	res := &results{limit: a.Limits.Results}
+	b := a.newBatch(x, r, id, res)
+	defer a.endBatch(b)
+	if err := b.run(r.Context()); err != nil {
+		return err
+	}
+	return a.answerBatch(x, &b.tally, res)
+}
+
+func (a *api) newBatch(x *exchange, r *http.Request, id string, s sink) *batch {
+	body := a.pacedBody(x, r)
+	buf := a.readers.Get().(*bufio.Reader)
+	buf.Reset(body)
+	b := &batch{
+		api: a, x: x, stream: id, sink: s,
+		lines:  &lineReader{buf: buf, body: body, limit: a.Limits.Record + lineRoom},
+		window: newWindow(a.Limits),
+		done:   make(chan struct{}),
+	}
+	b.pending.changed.L = &b.pending.mu
+	return b
+}
+
+func (a *api) endBatch(b *batch) {
+	b.lines.buf.Reset(nil)
+	a.readers.Put(b.lines.buf)
+}
+
+// run reads the body to its end and waits for all results. An error is the
+// answer to the whole request: nothing was stored.
+func (b *batch) run(ctx context.Context) error {
+	first, err := b.first(ctx)
+	if err != nil {
+		return err
+	}
+	if b.begin != nil {
+		b.begin()
+	}
+	b.x.outcome = stream.OutcomeUnclear
+	b.pending.push(first)
+	go b.collect(ctx)
+	defer func() { // also when decoding panics: collect writes to the client
+		b.pending.close()
+		<-b.done
+	}()
+	for b.next(ctx) {
+	}
+	b.window.drain()
+	return b.refusal()
+}
+
+// refusal gives what the first record failed with, if that is the answer to
+// all: it is of the stream's level, and nothing was stored. A sink that has
+// begun to answer takes results only. Nothing may be in flight.
+func (b *batch) refusal() error {
+	e := b.refused.Load()
+	if e == nil || b.tally.stored > 0 {
+		return nil
+	}
+	whole := *e
+	whole.Outcome = b.tally.outcome()
+	return &whole
+}
+
+// first queues the first record. What it fails with at once, when that holds
+// for the whole stream, is the answer to the whole request.
+func (b *batch) first(ctx context.Context) (*slot, error) {
+	s, err := b.read()
+	switch {
+	case err == io.EOF:
+		err = stream.Errorf(stream.InvalidRequest, "the body has no lines; send one record object a line")
+	case err != nil && !errors.Is(err, errLineTooLong):
+		err = bodyError(err)
+	default:
+		if err = b.queue(ctx, s, err); !streamLevel(err) {
+			return s, nil
+		}
+		<-s.ready
+	}
+	b.give(s)
+	return nil, err
+}
+
+// next handles one more line, and says whether to go on.
+func (b *batch) next(ctx context.Context) bool {
+	if b.refused.Load() != nil {
+		// The first record failed with what will probably fail all of them. What
+		// is under way decides: if none of it is stored, the rest is not tried.
+		b.window.drain()
+		if b.refusal() != nil {
+			return false
+		}
+		b.refused.Store(nil)
+	}
+	s, err := b.read()
+	switch {
+	case err == io.EOF, errors.Is(err, errStopped): // stopped: the client does not take the answer
+		b.give(s)
+		return false
+	case err != nil && !errors.Is(err, errLineTooLong):
+		e := bodyError(err)
+		e.Message += "; this line and all later ones were not read"
+		s.finish(stream.Report{}, e)
+		b.pending.push(s)
+		return false
+	}
+	_ = b.queue(ctx, s, err) // reported with the line
+	b.pending.push(s)
+	return true
+}
+
+// read reads the next line into a slot, which has taken its room of the window.
+func (b *batch) read() (*slot, error) {
+	s := b.api.slots.Get().(*slot)
+	var err error
+	s.buf, err = b.lines.next(s.buf[:0])
+	s.line, s.size = b.lines.number, cap(s.buf) // the memory it holds, not what is in it
+	b.window.take(s.size)
+	return s, err
+}
+
+// queue decodes the line and hands the record on. It gives the error that the
+// slot was finished with, if it was.
+func (b *batch) queue(ctx context.Context, s *slot, readErr error) error {
+	err := readErr
+	if err == nil {
+		s.rec.Stream = b.stream
+		err = b.decoder.decode(s.buf, &s.rec)
+	}
+	switch {
+	case errors.Is(err, errLineTooLong):
+		err = stream.Errorf(stream.TooLarge, "the line is longer than %s: the limit of one record and some room for key and headers", sizeInWords(b.lines.limit))
+	case err == nil && len(s.rec.Data) > b.api.Limits.Record:
+		err = stream.Errorf(stream.TooLarge, "the data is larger than %s, the limit of one record", sizeInWords(b.api.Limits.Record))
+	case err == nil:
+		s.queued = true
+		if err = b.api.Publisher.Enqueue(ctx, &s.rec, s.finish); err == nil {
+			return nil
+		}
+		s.queued = false
+	}
+	s.finish(stream.Report{}, err)
+	return err
+}
+
+// collect gives the results to the sink, in order.
+func (b *batch) collect(ctx context.Context) {
+	defer close(b.done)
+	for isFirst := true; ; isFirst = false {
+		s, more := b.pending.pop(b.sink.idle)
+		if !more {
+			return
+		}
+		s.await(b.sink.idle)
+		if s.err == nil {
+			b.tally.stored++
+			b.api.metrics.recordsStored.Inc()
+			rec := storedRecord(&s.rec, s.report)
+			b.sink.stored(&rec)
+		} else {
+			b.fail(ctx, s, isFirst)
+		}
+		b.give(s)
+	}
+}
+
+func (b *batch) fail(ctx context.Context, s *slot, isFirst bool) {
+	e := b.explain(ctx, s.err)
+	b.api.metrics.failed(e.Code)
+	otherwise := stream.NotStored
+	if s.queued {
+		otherwise = stream.OutcomeUnclear
+	}
+	p := newProblem(e, outcomeOf(e, otherwise))
+	p.Line = s.line
+	b.tally.fail(e, p.Outcome)
+	b.sink.failed(p)
+	if isFirst && b.begin == nil && streamLevel(e) {
+		b.refused.Store(e)
+	}
+}
+
+// explain logs a fault of the gateway once: it may well befall every record.
+func (b *batch) explain(ctx context.Context, err error) *stream.Error {
+	if b.faulty && stream.CodeOf(err) == stream.Internal && ctx.Err() == nil {
+		return internalError(b.x)
+	}
+	e := b.api.explain(b.x, ctx, err)
+	b.faulty = b.faulty || e.Code == stream.Internal
+	return e
+}
+
+// give returns the slot and its room.
+func (b *batch) give(s *slot) {
+	size := s.size
+	s.reset()
+	b.api.slots.Put(s)
+	b.window.give(size)
+}
+
+// streamLevel says whether err is about the stream or the broker as a whole:
+// what the next record would fail with, too.
+func streamLevel(err error) bool {
+	switch stream.CodeOf(err) {
+	case stream.UnknownStream, stream.UnboundStream, stream.NameCollision, stream.Forbidden,
+		stream.KafkaUnavailable, stream.Overloaded:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,111 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	"sluice/internal/stream"
+)
+
+// problem is the body of every answer that reports a failure (RFC 9457).
+type problem struct {
+	Type    string             `json:"type"`
+	Title   string             `json:"title"`
+	Status  int                `json:"status"`
+	Detail  string             `json:"detail"`
+	Errors  []stream.Violation `json:"errors,omitempty"`
+	Outcome stream.Outcome     `json:"outcome,omitempty"`
+	Line    int                `json:"line,omitzero"` // of an NDJSON request, from 1
+}
+
+func newProblem(e *stream.Error, outcome stream.Outcome) problem {
+	k := kindOf(e.Code)
+	return problem{
+		Type:    "/problems/" + string(e.Code),
+		Title:   k.title,
+		Status:  k.status,
+		Detail:  e.Message,
+		Errors:  e.Violations,
+		Outcome: outcome,
+	}
+}
+
+// fail answers a request with the problem that err is. What is not a
+// stream.Error is a fault of the gateway: it is logged, and the client sees
+// nothing of it.
+func (a *api) fail(x *exchange, r *http.Request, err error) {
+	e := a.explain(x, r.Context(), err)
+	if x.status != 0 {
+		// The answer has begun and cannot be taken back. Cutting the connection
+		// is the only way to say that what came is not all.
+		panic(http.ErrAbortHandler)
+	}
+	a.answer(x, r, e)
+}
+
+// explain gives the error to show for err, and logs faults of the gateway.
+func (a *api) explain(x *exchange, ctx context.Context, err error) *stream.Error {
+	var e *stream.Error
+	known := errors.As(err, &e)
+	if known && e.Code != stream.Internal {
+		if _, listed := kinds[e.Code]; listed {
+			return e
+		}
+	}
+	if !known && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+		// The client has gone, and nobody reads this; or the gateway stops.
+		return &stream.Error{Code: stream.Overloaded, Message: "the request was given up before it was done", Outcome: x.outcome}
+	}
+	a.Log.LogAttrs(ctx, slog.LevelError, "request failed",
+		slog.Any("error", err), slog.String("request_id", x.id))
+	shown := internalError(x)
+	if known {
+		shown.Outcome = e.Outcome
+	}
+	return shown
+}
+
+// answer writes the error as a problem, unless an answer has begun.
+func (a *api) answer(x *exchange, r *http.Request, e *stream.Error) {
+	x.code = e.Code
+	a.metrics.failed(e.Code)
+	if x.status != 0 {
+		panic(http.ErrAbortHandler)
+	}
+	a.writeProblem(x, e, newProblem(e, outcomeOf(e, x.outcome)))
+}
+
+// writeProblem writes body, whose status is that of e's code. The body is a
+// problem or has a problem's members.
+func (a *api) writeProblem(x *exchange, e *stream.Error, body any) {
+	h, status := x.Header(), kindOf(e.Code).status
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", retryAfter(e.RetryAfter))
+	}
+	h["Content-Type"] = headerProblem
+	h["Cache-Control"] = headerNoStore
+	a.send(x, status, mustJSON(body))
+}
+
+// retryAfter gives whole seconds, at least one.
+func retryAfter(d time.Duration) string {
+	return strconv.Itoa(max(1, int(math.Ceil(d.Seconds()))))
+}
+
+// outcomeOf says what became of a record whose publishing failed with e. Where
+// e itself does not say, a refusal is certain; anything else is as uncertain
+// as the caller says, which is "" for requests that do not publish.
+func outcomeOf(e *stream.Error, otherwise stream.Outcome) stream.Outcome {
+	switch {
+	case otherwise == "" || e.Outcome != "":
+		return e.Outcome
+	case kindOf(e.Code).status < http.StatusInternalServerError || e.Code == stream.Overloaded:
+		return stream.NotStored
+	}
+	return otherwise
+}

@@ -1,0 +1,182 @@
+package httpapi
+
+import (
+	"cmp"
+	"net/http"
+	"slices"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"sluice/internal/stream"
+)
+
+// tally counts the results of an NDJSON request, and keeps what its status
+// depends on.
+type tally struct {
+	stored  int
+	failed  int
+	unclear int           // failures whose outcome is unknown
+	broker  *stream.Error // the first failure that the broker or the gateway is to blame for
+	refused *stream.Error // the first of the others
+}
+
+func (t *tally) fail(e *stream.Error, outcome stream.Outcome) {
+	t.failed++
+	if outcome == stream.OutcomeUnclear {
+		t.unclear++
+	}
+	status := kindOf(e.Code).status
+	blame := &t.refused
+	if status == http.StatusTooManyRequests || status >= http.StatusInternalServerError {
+		blame = &t.broker
+	}
+	// A refusal that can be tried again says more than one that is not known.
+	if *blame == nil || (*blame).Code == stream.OutcomeUnknown && status == http.StatusServiceUnavailable {
+		*blame = e
+	}
+}
+
+// outcome is that of all records together, when none is known to be stored.
+func (t *tally) outcome() stream.Outcome {
+	if t.unclear > 0 {
+		return stream.OutcomeUnclear
+	}
+	return stream.NotStored
+}
+
+// whole gives the problem that stands for a request of which nothing was
+// stored, and nil for any other.
+func (t *tally) whole() *stream.Error {
+	e := t.broker
+	switch {
+	case t.stored > 0:
+		return nil
+	case t.unclear == t.failed:
+		e = stream.Errorf(stream.OutcomeUnknown, "Kafka acknowledged none of the records in time; each may be stored all the same")
+	case e != nil:
+		e = &stream.Error{Code: e.Code, Message: "none of the records was stored; the first reason of the broker: " + e.Message, RetryAfter: e.RetryAfter}
+	case kindOf(t.refused.Code).status == http.StatusUnprocessableEntity:
+		e = stream.Errorf(t.refused.Code, "none of the records was stored; results says why for each")
+	default:
+		e = stream.Errorf(stream.InvalidRecord, "none of the records was stored; results says why for each")
+	}
+	e.Outcome = t.outcome()
+	return e
+}
+
+// counts are what every NDJSON answer has.
+type counts struct {
+	Stored int `json:"stored"`
+	Failed int `json:"failed"`
+}
+
+// offsetRange sums up what was stored in one partition. Records of others may
+// lie in between, so the count can be less than the offsets span.
+type offsetRange struct {
+	Partition   int32 `json:"partition"`
+	FirstOffset int64 `json:"first_offset"`
+	LastOffset  int64 `json:"last_offset"`
+	Count       int   `json:"count"`
+}
+
+// results collects the results of an NDJSON request in bounded memory: each
+// line's, up to a limit of lines; beyond it the partitions' ranges, and as
+// many failures as the limit.
+type results struct {
+	limit  int
+	lines  int
+	each   []jsontext.Value // while lines is within the limit
+	wrong  []jsontext.Value // the failures among them, and later ones up to the limit
+	ranges map[int32]*offsetRange
+	space  []byte // what records in each are cut from
+}
+
+func (r *results) idle() {}
+
+func (r *results) stored(rec *stream.Record) {
+	r.extendRange(rec)
+	if r.lines++; r.lines > r.limit {
+		r.each, r.space = nil, nil
+		return
+	}
+	// Pieces that are in use stay where they are when space grows.
+	start := len(r.space)
+	r.space = appendRecord(r.space, rec, viewWithoutData)
+	r.each = append(r.each, r.space[start:len(r.space):len(r.space)])
+}
+
+func (r *results) failed(p problem) {
+	if len(r.wrong) >= r.limit {
+		r.lines++
+		r.each = nil
+		return
+	}
+	text := mustJSON(p)
+	r.wrong = append(r.wrong, text)
+	if r.lines++; r.lines <= r.limit {
+		r.each = append(r.each, text)
+	} else {
+		r.each = nil
+	}
+}
+
+func (r *results) extendRange(rec *stream.Record) {
+	if r.ranges == nil {
+		r.ranges = make(map[int32]*offsetRange)
+	}
+	part, ok := r.ranges[rec.Partition]
+	if !ok {
+		part = &offsetRange{Partition: rec.Partition, FirstOffset: rec.Offset, LastOffset: rec.Offset}
+		r.ranges[rec.Partition] = part
+	}
+	part.FirstOffset = min(part.FirstOffset, rec.Offset)
+	part.LastOffset = max(part.LastOffset, rec.Offset)
+	part.Count++
+}
+
+// list gives what is answered as results.
+func (r *results) list() []jsontext.Value {
+	if r.lines <= r.limit {
+		return r.each
+	}
+	ranges := make([]*offsetRange, 0, len(r.ranges))
+	for _, part := range r.ranges {
+		ranges = append(ranges, part)
+	}
+	slices.SortFunc(ranges, func(a, b *offsetRange) int { return cmp.Compare(a.Partition, b.Partition) })
+	list := make([]jsontext.Value, 0, len(ranges)+len(r.wrong))
+	for _, part := range ranges {
+		list = append(list, mustJSON(part))
+	}
+	return append(list, r.wrong...)
+}
+
+// batchAnswer is the answer to an NDJSON request of which something was stored.
+type batchAnswer struct {
+	counts
+
+	Results []jsontext.Value `json:"results"`
+}
+
+// batchProblem is the answer when nothing was stored: a problem with the same
+// members.
+type batchProblem struct {
+	problem
+	batchAnswer
+}
+
+// answerBatch answers an NDJSON request that was read to its end.
+func (a *api) answerBatch(x *exchange, t *tally, r *results) error {
+	body := batchAnswer{counts{t.stored, t.failed}, r.list()}
+	if e := t.whole(); e != nil {
+		x.code = e.Code
+		p := newProblem(e, e.Outcome)
+		a.metrics.failed(e.Code)
+		a.writeProblem(x, e, batchProblem{p, body})
+		return nil
+	}
+	if t.failed > 0 {
+		return a.sendJSON(x, http.StatusMultiStatus, body)
+	}
+	return a.sendJSON(x, http.StatusCreated, body)
+}
