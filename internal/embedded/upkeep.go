@@ -34,7 +34,8 @@ type partition struct {
 
 // startUpkeep works every so often until stop.
 func startUpkeep(cluster *kfake.Cluster, every time.Duration, log *slog.Logger) (*upkeep, error) {
-	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ClientID("embedded-upkeep"))
+	client, err := kgo.NewClient(kgo.SeedBrokers(cluster.ListenAddrs()...), kgo.ClientID("embedded-upkeep"),
+		kgo.MetadataMinAge(100*time.Millisecond)) // topics come and go between two rounds
 	if err != nil {
 		return nil, err
 	}
