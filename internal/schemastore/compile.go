@@ -2,6 +2,7 @@ package schemastore
 
 import (
 	"encoding/json"
+	"net/url"
 	"runtime"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -120,7 +121,7 @@ func newCompiler(set settings) *jsonschema.Compiler {
 func dynamicTargets(c *jsonschema.Compiler, s *survey) []*jsonschema.Schema {
 	var targets []*jsonschema.Schema
 	for _, pointer := range s.dynamic {
-		if node, err := c.Compile(schemaURL + pointer); err == nil {
+		if node, err := c.Compile(schemaURL + "#" + url.PathEscape(pointer)); err == nil {
 			targets = append(targets, node)
 		}
 	}

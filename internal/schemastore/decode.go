@@ -122,8 +122,9 @@ func (d *decoder) close() { d.input = bytes.Buffer{} }
 
 // end makes sure that nothing but white space follows.
 func (d *decoder) end() error {
-	if _, err := d.text.ReadToken(); !errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		return &trailingError{at: d.text.InputOffset()}
+	at := d.text.InputOffset()
+	if _, err := d.text.ReadToken(); !errors.Is(err, io.EOF) {
+		return &trailingError{at: at}
 	}
 	return nil
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"math"
 	"math/big"
+	"net/url"
 	"strconv"
 	"strings"
 
@@ -24,6 +25,10 @@ const (
 	// schema, for example below an unknown keyword. They are legal and rare, and
 	// for each one the compiler copies all it knows of the document.
 	maxForeignRefs = 32
+	// maxPath bounds the pointer to a subschema, and each URL in a schema, in
+	// bytes: the compiler keeps the whole path with each subschema, so one long
+	// name above thousands of them would become gigabytes.
+	maxPath = 2048
 )
 
 // Where keywords hold subschemas, over all drafts: what a draft does not know
@@ -55,9 +60,10 @@ func schemaKeyword(name string) (kind int, ok bool) {
 // survey is what one walk over a schema's document finds out.
 type survey struct {
 	doc       any
-	positions map[string]bool // pointers to all subschemas
+	positions map[string]bool // plain pointers to all subschemas
 	refs      []reference
-	dynamic   []string // pointers, as fragments, to subschemas with $dynamicAnchor
+	dynamic   []string          // plain pointers to subschemas with $dynamicAnchor
+	fault     *stream.Violation // the limit that is exceeded
 }
 
 // reference is a keyword that names another place.
@@ -72,11 +78,12 @@ type reference struct {
 func surveySchema(doc any) (*survey, error) {
 	s := &survey{doc: doc, positions: map[string]bool{}}
 	if !s.visit(doc, nil) {
-		return nil, refused(stream.Violation{Pointer: "#", Detail: "the schema has more than " + strconv.Itoa(MaxSubschemas) + " subschemas: split it"})
+		return nil, refused(*s.fault)
 	}
 	foreign := 0
 	for _, r := range s.refs {
-		if pointer, ok := strings.CutPrefix(r.target, "#/"); ok && !s.positions["#/"+pointer] {
+		target, err := url.PathUnescape(r.target)
+		if pointer, ok := strings.CutPrefix(target, "#"); ok && err == nil && strings.HasPrefix(pointer, "/") && !s.positions[pointer] {
 			foreign++
 		}
 	}
@@ -86,20 +93,25 @@ func surveySchema(doc any) (*survey, error) {
 	return s, nil
 }
 
-// visit takes down the subschema v and all below it, and gives false when
-// there are too many.
+// visit takes down the subschema v and all below it. It gives false, and sets
+// the fault, when a limit is exceeded.
 func (s *survey) visit(v any, at []string) bool {
 	object, isObject := v.(map[string]any)
 	if _, isBool := v.(bool); !isObject && !isBool {
 		return true // the metaschema will complain
 	}
-	here := fragment(at)
+	here := plainPointer(at)
+	if len(here) > maxPath {
+		return s.fail(at, "", "the path to this subschema is longer than "+strconv.Itoa(maxPath)+" bytes: shorten the names, or move it into $defs")
+	}
 	s.positions[here] = true
 	if len(s.positions) > MaxSubschemas {
-		return false
+		return s.fail(nil, "", "the schema has more than "+strconv.Itoa(MaxSubschemas)+" subschemas: split it")
 	}
 	for name, value := range object {
-		s.note(object, name, at)
+		if !s.note(object, name, at) {
+			return false
+		}
 		if kind, ok := schemaKeyword(name); ok && !s.descend(kind, value, push(at, name)) {
 			return false
 		}
@@ -133,19 +145,31 @@ func (s *survey) descend(kind int, value any, at []string) bool {
 	return true
 }
 
+func (s *survey) fail(at []string, keyword, detail string) bool {
+	s.fault = &stream.Violation{Pointer: fragment(at), Keyword: keyword, Detail: detail}
+	return false
+}
+
 // note takes down the keywords that need attention.
-func (s *survey) note(object map[string]any, name string, at []string) {
+func (s *survey) note(object map[string]any, name string, at []string) bool {
 	text, isText := object[name].(string)
+	switch name {
+	case "$ref", "$dynamicRef", "$recursiveRef", "$schema", "$id", "id", "$anchor", "$dynamicAnchor":
+		if len(text) > maxPath {
+			return s.fail(push(at, name), name, "this URL is longer than "+strconv.Itoa(maxPath)+" bytes")
+		}
+	case "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains":
+		object[name] = clampCount(object[name])
+	}
 	switch name {
 	case "$ref", "$dynamicRef", "$recursiveRef", "$schema":
 		if isText {
 			s.refs = append(s.refs, reference{at: at, keyword: name, target: text})
 		}
 	case "$dynamicAnchor":
-		s.dynamic = append(s.dynamic, fragment(at))
-	case "minLength", "maxLength", "minItems", "maxItems", "minProperties", "maxProperties", "minContains", "maxContains":
-		object[name] = clampCount(object[name])
+		s.dynamic = append(s.dynamic, plainPointer(at))
 	}
+	return true
 }
 
 // clampCount makes a whole number beyond an int64 the greatest int64: no length
@@ -180,8 +204,12 @@ func refused(violations ...stream.Violation) *stream.Error {
 
 // schemaUnreadable says that a limit of texts is one of schemas, too.
 func schemaUnreadable(err error) error {
-	if e, ok := err.(*stream.Error); ok && e.Code == stream.InvalidRecord {
-		e.Code = stream.InvalidSchema
+	e, ok := err.(*stream.Error)
+	if !ok || e.Code != stream.InvalidRecord {
+		return err
 	}
-	return err
+	for i := range e.Violations {
+		e.Violations[i].Detail, _, _ = strings.Cut(e.Violations[i].Detail, ":")
+	}
+	return refused(e.Violations...)
 }

@@ -66,7 +66,9 @@ func TestRefused(t *testing.T) {
 		"nested too deep":          {nest(9000, `{"not":`, `{}`, `}`), "", ""},
 		"foreign references":       {`{"x":[` + strings.TrimSuffix(strings.Repeat(`{"type":"string"},`, 100), ",") + `],"allOf":[` + foreignRefs(100) + `]}`, "#", "$ref"},
 		"two with one $id":         {`{"$defs":{"a":{"$id":"x"},"b":{"$id":"x"}}}`, "#", ""},
-		"a huge number":            {`{"maximum":1e999999}`, "#", ""},
+		"a long name over many":    {`{"properties":{"` + strings.Repeat("n", 100_000) + `":{"properties":{` + `"a":{}` + `}}}}`, "", ""},
+		"a long $id":               {`{"$defs":{"a":{"$id":"` + strings.Repeat("n", 100_000) + `"}}}`, "#/$defs/a/$id", "$id"},
+		"a huge number":            {`{"maximum":1e999999}`, "#/maximum", ""},
 		"unresolved and escaped":   {`{"properties":{"a/b":{"$ref":"#/$defs/~0%25"}}}`, "#/properties/a~1b/$ref", "$ref"},
 		"unresolved in a resource": {`{"$defs":{"r":{"$id":"r","$ref":"#/$defs/none"}},"$ref":"r"}`, "#/$defs/r/$ref", "$ref"},
 	} {

@@ -32,6 +32,16 @@ func shorten(s string, limit int) string {
 
 func quoteName(s string) string { return strconv.Quote(shorten(s, maxName)) }
 
+// plainPointer writes a JSON Pointer as RFC 6901 has it, in full.
+func plainPointer(tokens []string) string {
+	var b strings.Builder
+	for _, token := range tokens {
+		b.WriteByte('/')
+		b.WriteString(strings.ReplaceAll(strings.ReplaceAll(token, "~", "~0"), "/", "~1"))
+	}
+	return b.String()
+}
+
 // fragment writes a JSON Pointer as a URI fragment (RFC 6901 §6). A name or a
 // pointer that is too long ends in "…" and leads nowhere.
 func fragment(tokens []string) string {
