@@ -105,7 +105,7 @@ func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool
 	case ckafka.ErrTopicAlreadyExists:
 		return false, nil
 	case ckafka.ErrTopicException:
-		return false, badName(e)
+		return false, a.badName(ctx, spec.Name, e)
 	default:
 		return false, refused(e)
 	}
@@ -251,11 +251,17 @@ func refused(err ckafka.Error) error {
 }
 
 // badName tells a name that collides with another topic's from one that is not
-// a name. Kafka has one code for both, and says which in words.
-func badName(err ckafka.Error) error {
-	if strings.Contains(err.String(), "collides") {
-		return stream.Errorf(stream.NameCollision, `Kafka takes "." and "_" for one in names: a stream that differs from this one in nothing else exists already`).
-			WithOutcome(stream.NotStored).Because(err)
+// a name: Kafka has one code for both.
+func (a *Admin) badName(ctx context.Context, name string, err ckafka.Error) error {
+	topics, listing := a.Topics(ctx)
+	if listing != nil {
+		return listing
+	}
+	for _, t := range topics {
+		if stream.Collides(name, t.Name) {
+			return stream.Errorf(stream.NameCollision, `Kafka takes "." and "_" for one in names: there is the topic %s already`, t.Name).
+				WithOutcome(stream.NotStored).Because(err)
+		}
 	}
 	return refused(err)
 }

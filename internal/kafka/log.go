@@ -33,15 +33,20 @@ type Log struct {
 
 	mu       sync.Mutex
 	replica  *replica
-	position int64         // the next offset to read
-	moved    chan struct{} // closed and renewed when position grows
-	next     *barrier      // asked for, not yet under way
+	verdicts map[string]*verdict // of writes that wait to be read back, by key
+	position int64               // the next offset to read
+	moved    chan struct{}       // closed and renewed when position grows
+	next     *barrier            // asked for, not yet under way
 	syncing  bool
 
 	running sync.WaitGroup
 	stop    context.CancelFunc
 	stopped context.Context
 }
+
+// verdict is whether a write counted when its record was read back. It is
+// decided there and then: later another writer may have built upon it.
+type verdict struct{ seen, won bool }
 
 // barrier is one reading to the end of the log, shared by all who asked before
 // it began.
@@ -58,6 +63,7 @@ func NewLog(o LogOptions, state stream.State) *Log {
 		state:      state,
 		ready:      make(chan struct{}),
 		replica:    newReplica(),
+		verdicts:   map[string]*verdict{},
 		moved:      make(chan struct{}),
 	}
 	l.stopped, l.stop = context.WithCancel(context.Background())
@@ -139,24 +145,22 @@ func (l *Log) readToEnd() error {
 	case <-ctx.Done():
 		return ended(ctx)
 	}
-	_, err = l.await(ctx, func() bool { return l.position >= end })
-	return err
+	return l.await(ctx, func() bool { return l.position >= end })
 }
 
 // await returns when the condition, asked under the lock, holds.
-func (l *Log) await(ctx context.Context, holds func() bool) (at int64, err error) {
+func (l *Log) await(ctx context.Context, holds func() bool) error {
 	for {
 		l.mu.Lock()
 		ok, moved := holds(), l.moved
-		at = l.position
 		l.mu.Unlock()
 		if ok {
-			return at, nil
+			return nil
 		}
 		select {
 		case <-moved:
 		case <-ctx.Done():
-			return at, ended(ctx)
+			return ended(ctx)
 		}
 	}
 }
@@ -173,21 +177,39 @@ func (l *Log) Write(ctx context.Context, entity string, seen int64, value []byte
 	if err != nil {
 		return false, fmt.Errorf("write %s: %w", entity, err)
 	}
+	v := l.expect(key)
+	defer l.forget(key)
 	offset, err := l.append(ctx, key, stored)
 	if err != nil {
 		return false, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	if _, err = l.await(ctx, func() bool {
-		won = l.replica.won(key)
+	var read verdict
+	err = l.await(ctx, func() bool {
+		read = *v
 		return l.position > offset
-	}); err != nil {
+	})
+	if err != nil || !read.seen {
 		return false, stream.Errorf(stream.OutcomeUnknown, "the change was sent, and not seen to take effect in time; look whether it did").
 			WithOutcome(stream.OutcomeUnclear).Because(err)
 	}
 	l.bury(entity)
-	return won, nil
+	return read.won, nil
+}
+
+func (l *Log) expect(key string) *verdict {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	v := &verdict{}
+	l.verdicts[key] = v
+	return v
+}
+
+func (l *Log) forget(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	delete(l.verdicts, key)
 }
 
 // append stores a record and waits for its report.
@@ -257,7 +279,11 @@ func (l *Log) read() error {
 	if err != nil {
 		return err
 	}
-	c, err := l.Cluster.consumer(ckafka.ConfigMap{"isolation.level": "read_uncommitted", "fetch.wait.max.ms": 100})
+	c, err := l.Cluster.consumer(ckafka.ConfigMap{
+		"isolation.level":                    "read_uncommitted",
+		"fetch.wait.max.ms":                  100,
+		"topic.metadata.refresh.interval.ms": 2000, // to notice when the topic is deleted
+	})
 	if err != nil {
 		return err
 	}
@@ -355,6 +381,9 @@ func (l *Log) apply(m *ckafka.Message) error {
 	defer l.mu.Unlock()
 	offset := int64(m.TopicPartition.Offset)
 	entry, changed, err := l.replica.apply(offset, string(m.Key), m.Value)
+	if v := l.verdicts[string(m.Key)]; v != nil && m.Value != nil {
+		*v = verdict{seen: true, won: changed}
+	}
 	switch {
 	case err != nil:
 		l.log.Error("a record of the log is not the gateway's; it is passed over", "error", err)
@@ -365,41 +394,6 @@ func (l *Log) apply(m *ckafka.Message) error {
 	}
 	l.move(offset + 1)
 	return nil
-}
-
-// ensureLog makes the log's topic, or checks the one that is there: a log in a
-// topic that is not compacted, or of several partitions, would lose state.
-func (a *Admin) ensureLog(ctx context.Context, name string) error {
-	compact := "compact"
-	t, err := a.Topic(ctx, name)
-	if stream.CodeOf(err) == stream.UnknownStream {
-		return a.createLog(ctx, name)
-	}
-	switch {
-	case err != nil:
-		return err
-	case t.Partitions != 1:
-		return stream.Errorf(stream.KafkaUnavailable, "the topic %s must have one partition, and has %d", name, t.Partitions)
-	case t.Config["cleanup.policy"] != compact:
-		a.cluster.log.Warn("the log's topic was not compacted; it is now", "topic", name)
-		return a.Configure(ctx, name, map[string]*string{"cleanup.policy": &compact})
-	}
-	return nil
-}
-
-// createLog makes the log's topic. Where there are three replicas, two must
-// have a write before it counts.
-func (a *Admin) createLog(ctx context.Context, name string) error {
-	rf, err := a.defaultReplication(ctx)
-	if err != nil {
-		return err
-	}
-	cfg := map[string]string{"cleanup.policy": "compact"}
-	if rf >= maxReplicationFactor {
-		cfg["min.insync.replicas"] = "2"
-	}
-	_, err = a.Create(ctx, stream.TopicSpec{Name: name, Partitions: 1, ReplicationFactor: rf, Config: cfg})
-	return err
 }
 
 // logError keeps the state of a topic that clients know nothing about from

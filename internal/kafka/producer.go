@@ -10,6 +10,7 @@ import (
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"golang.org/x/sync/singleflight"
 
 	"sluice/internal/stream"
 )
@@ -29,6 +30,7 @@ type Producer struct {
 	log      *slog.Logger
 	opts     ProducerOptions
 	replicas *replicaWatch
+	looks    singleflight.Group
 
 	current  atomic.Pointer[generation]
 	replaced sync.Mutex // held while a producer is replaced
@@ -47,8 +49,9 @@ type generation struct {
 // pending is a message's opaque: it finds its waiter again.
 type pending struct {
 	topic     string
-	partition int32
+	partition int32 // as it was asked for
 	queued    time.Time
+	timestamp time.Time // of the record; the delivery report has none
 	delivered func(stream.Report, error)
 }
 
@@ -109,22 +112,40 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 	if err := p.replicas.refuse(m.Topic); err != nil {
 		return err
 	}
+	now := time.Now()
+	timestamp := m.Timestamp
+	if timestamp.IsZero() {
+		timestamp = now.Truncate(time.Millisecond)
+	}
 	msg := ckafka.Message{
 		TopicPartition: ckafka.TopicPartition{Topic: &m.Topic, Partition: m.Partition},
 		Key:            m.Key,
 		Value:          m.Value,
-		Timestamp:      m.Timestamp,
+		Timestamp:      timestamp,
 		Headers:        headers(m.Headers),
-		Opaque:         &pending{m.Topic, m.Partition, time.Now(), delivered},
+		Opaque:         &pending{m.Topic, m.Partition, now, timestamp, delivered},
 	}
 	err := p.produce(&msg)
-	if is(err, ckafka.ErrUnknownTopic) && p.Refresh(context.Background(), m.Topic) == nil {
-		err = p.produce(&msg) // the topic was made after librdkafka had learnt that there is none
+	if is(err, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrTopicAuthorizationFailed) {
+		err = p.produceAnew(&msg, err)
 	}
 	if err != nil {
 		return toError(err).WithOutcome(stream.NotStored)
 	}
 	return nil
+}
+
+// produceAnew is for a message whose topic or partition librdkafka does not
+// know. It may have learnt so before they were made, or not yet that the topic
+// is gone: Kafka is asked, and decides.
+func (p *Producer) produceAnew(m *ckafka.Message, unknown error) error {
+	if err := p.look(*m.TopicPartition.Topic); err != nil {
+		return err
+	}
+	if err := p.produce(m); !is(err, ckafka.ErrUnknownTopic) {
+		return err
+	}
+	return unknown
 }
 
 // produce hands a message to the current generation, or to the next one when
@@ -177,14 +198,30 @@ func (p *Producer) report(m *ckafka.Message) {
 		w.delivered(stream.Report{
 			Partition: m.TopicPartition.Partition,
 			Offset:    int64(m.TopicPartition.Offset),
-			Timestamp: m.Timestamp,
+			Timestamp: w.timestamp,
 		}, nil)
-	case is(err, ckafka.ErrMsgTimedOut):
-		// Why it timed out takes a question to the cluster, and reports wait for nobody.
-		p.running.Go(func() { w.delivered(stream.Report{}, p.replicas.explain(w.topic, toError(err))) })
+	case is(err, ckafka.ErrMsgTimedOut, ckafka.ErrUnknownPartition):
+		// Why takes a question to the cluster, and the reports of others wait for nobody.
+		p.running.Go(func() { w.delivered(stream.Report{}, p.explain(w, err)) })
 	default:
 		w.delivered(stream.Report{}, toError(err))
 	}
+}
+
+// explain finds the reason of a failure that librdkafka does not tell: a record
+// that timed out may lack replicas, one that had a partition may have lost its
+// topic.
+func (p *Producer) explain(w *pending, err error) error {
+	if is(err, ckafka.ErrMsgTimedOut) {
+		return p.replicas.explain(w.topic, toError(err))
+	}
+	if w.partition == stream.AnyPartition {
+		return toError(ckafka.NewError(ckafka.ErrUnknownTopic, err.Error(), false))
+	}
+	if gone := p.look(w.topic); stream.CodeOf(gone) == stream.UnknownStream {
+		return gone
+	}
+	return toError(err)
 }
 
 // replace puts a new producer in the place of g, once, and reports what g still
@@ -235,6 +272,12 @@ func (p *Producer) Refresh(ctx context.Context, topic string) error {
 		return toError(t.Error)
 	}
 	return nil
+}
+
+// look is Refresh, shared by all who ask about the topic at the same time.
+func (p *Producer) look(topic string) error {
+	_, err, _ := p.looks.Do(topic, func() (any, error) { return nil, p.Refresh(context.Background(), topic) })
+	return err
 }
 
 // Close waits until what was queued is reported, at most until ctx ends, then

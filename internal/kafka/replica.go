@@ -119,12 +119,6 @@ func (h *history) choose() {
 	}
 }
 
-// won says whether the record under key decides its entity's state.
-func (r *replica) won(key string) bool {
-	h := r.entities[r.keys[key]]
-	return h != nil && h.records[h.winner].key == key
-}
-
 // losers gives the keys of an entity's records that decide nothing any more.
 func (r *replica) losers(entity string) []string {
 	h := r.entities[entity]

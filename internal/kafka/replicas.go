@@ -118,10 +118,10 @@ func (w *replicaWatch) look(topic string) (message string, all bool) {
 	all = true
 	for _, p := range md.Topics[topic].Partitions {
 		switch {
-		case len(p.Isrs) >= need:
+		case len(p.Isrs) >= min(need, len(p.Replicas)): // Kafka asks for no more than there are
 			all = false
 		case message == "":
-			message = fmt.Sprintf("partition %d has %d of the %d in-sync replicas that the stream needs (min.insync.replicas); try again when brokers are back", p.ID, len(p.Isrs), need)
+			message = fmt.Sprintf("partition %d has %d in-sync replicas and needs %d (min.insync.replicas); try again when brokers are back", p.ID, len(p.Isrs), min(need, len(p.Replicas)))
 		}
 	}
 	return message, all
