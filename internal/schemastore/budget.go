@@ -64,10 +64,7 @@ func (g *graph) meter(b *budget) {
 func metered(format *jsonschema.Format, types *wantedTypes, c cost, b *budget) *jsonschema.Format {
 	name, validate := "", func(any) error { return nil }
 	if format != nil {
-		name, validate = format.Name, format.Validate
-	}
-	if name == "regex" {
-		validate = validateRegex
+		name, validate = format.Name, refineFormat(format.Name, format.Validate)
 	}
 	return &jsonschema.Format{Name: name, Validate: func(v any) error {
 		if err := types.check(v); err != nil {
@@ -76,17 +73,6 @@ func metered(format *jsonschema.Format, types *wantedTypes, c cost, b *budget) *
 		b.charge(c.of(v))
 		return validate(v)
 	}}
-}
-
-// validateRegex is the format "regex": it parses, for compiling a pattern may
-// take memory without proportion to its length.
-func validateRegex(v any) error {
-	s, ok := v.(string)
-	if !ok {
-		return nil
-	}
-	_, err := patternSize(s)
-	return err
 }
 
 func (c cost) of(v any) int {

@@ -27,7 +27,9 @@ type settings struct {
 // Compile makes a validator of a JSON Schema: draft 4, 6, 7, 2019-09 or 2020-12
 // as "$schema" says, 2020-12 without one. Formats are assertions; names of
 // formats that the drafts do not define are annotations, as the specification
-// demands, and so are contentEncoding and contentMediaType.
+// demands ("an implementation MUST NOT fail validation or cease processing due
+// to an unknown format attribute"), and so are contentEncoding and
+// contentMediaType. Patterns are those of ECMA-262, run by RE2.
 //
 // A schema that cannot be honoured in full (unknown $schema, a reference that
 // leads nowhere or outside the schema, a pattern that RE2 cannot run, a keyword
@@ -109,6 +111,9 @@ func newCompiler(set settings) *jsonschema.Compiler {
 		c.DefaultDraft(set.draft)
 	}
 	c.UseRegexpEngine(newPatterns().compile)
+	for _, f := range extraFormats() {
+		c.RegisterFormat(f)
+	}
 	for url, doc := range set.resources {
 		// The only error is a URL that is a metaschema's, which is built in.
 		_ = c.AddResource(url, doc)

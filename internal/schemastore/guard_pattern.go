@@ -38,14 +38,14 @@ func (ps *patterns) compile(source string) (jsonschema.Regexp, error) {
 	if p, ok := ps.known[source]; ok {
 		return p, nil
 	}
-	size, err := patternSize(source)
+	text, size, err := readPattern(source)
 	if err != nil {
 		return nil, err
 	}
 	if ps.size += size; ps.size > maxPatternsSize {
 		return nil, fmt.Errorf("the patterns of the schema are too large together: use fewer counted repetitions")
 	}
-	re, err := regexp.Compile(source)
+	re, err := regexp.Compile(text)
 	if err != nil {
 		return nil, err
 	}
@@ -54,17 +54,19 @@ func (ps *patterns) compile(source string) (jsonschema.Regexp, error) {
 	return p, nil
 }
 
-// patternSize parses a pattern and gives its size, without compiling it.
-func patternSize(source string) (int, error) {
-	re, err := syntax.Parse(source, syntax.Perl)
+// readPattern gives a pattern as RE2 takes it and its size, without compiling it.
+func readPattern(source string) (text string, size int, err error) {
+	if text, err = toRE2(source); err != nil {
+		return "", 0, err
+	}
+	re, err := syntax.Parse(text, syntax.Perl)
 	if err != nil {
-		return 0, err
+		return "", 0, err
 	}
-	size := expandedSize(re)
-	if size > maxPatternSize {
-		return 0, fmt.Errorf("the pattern is too large: use fewer counted repetitions")
+	if size = expandedSize(re); size > maxPatternSize {
+		return "", 0, fmt.Errorf("the pattern is too large: use fewer counted repetitions")
 	}
-	return size, nil
+	return text, size, nil
 }
 
 // expandedSize gives the number of instructions of re with its repetitions
