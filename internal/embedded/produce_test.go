@@ -112,11 +112,19 @@ func produceRaw(t *testing.T, b *kafkatest.Broker, topic string, raw []byte) int
 	rp.Records = raw
 	rt.Partitions = append(rt.Partitions, rp)
 	req.Topics = append(req.Topics, rt)
-	resp, err := req.RequestWith(t.Context(), c)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return resp.Topics[0].Partitions[0].ErrorCode
+	var code int16
+	kafkatest.Eventually(t, patience, func() error {
+		resp, err := req.RequestWith(t.Context(), c)
+		if err != nil {
+			return err
+		}
+		code = resp.Topics[0].Partitions[0].ErrorCode
+		if err := kerr.ErrorForCode(code); code != kerr.CorruptMessage.Code && kerr.IsRetriable(err) {
+			return err // Kafka answers before a new topic has settled
+		}
+		return nil
+	})
+	return code
 }
 
 func BenchmarkProduce(b *testing.B) {

@@ -1,0 +1,72 @@
+# Everything a developer does here. `make` alone explains itself.
+SHELL := bash
+.DEFAULT_GOAL := help
+
+GOLANGCI_VERSION := v2.15.0
+GOLANGCI := .cache/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
+FUZZTIME ?= 30s
+PACKAGES ?= ./...
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+
+# The JSON Schema conformance test reads its cases from here.
+ifneq ($(wildcard ../shared/json-schema-test-suite/.),)
+export SLUICE_SCHEMA_SUITE ?= $(abspath ../shared/json-schema-test-suite)
+endif
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+
+.PHONY: run
+run: build ## Run the gateway with its embedded broker, data in ./data
+	bin/gateway --embedded --data-dir ./data
+
+.PHONY: build
+build: ## Build bin/gateway
+	go build -o bin/gateway ./cmd/gateway
+
+.PHONY: test
+test: ## Run every test this machine can run, with a real Kafka where java and mvn are
+	@scripts/with-kafka go run ./scripts/gotest -race -count=1 $(PACKAGES)
+
+.PHONY: race
+race: ## Run the tests that need no real Kafka, with the race detector
+	@go run ./scripts/gotest -race $(PACKAGES)
+
+.PHONY: test-kafka
+test-kafka: ## Run the tests against a real Kafka; fail if anything is skipped
+	@SLUICE_TEST_NO_SKIP=1 scripts/with-kafka go run ./scripts/gotest -race -count=1 $(PACKAGES)
+
+.PHONY: fuzz
+fuzz: ## Fuzz each target for FUZZTIME (30s)
+	@scripts/fuzz $(FUZZTIME)
+
+.PHONY: bench
+bench: ## Run the benchmarks
+	go test -run '^$$' -bench . -benchmem $(PACKAGES)
+
+.PHONY: lint
+lint: $(GOLANGCI) ## Check the house style
+	@scripts/check-length
+	$(GOLANGCI) run $(PACKAGES)
+
+.PHONY: fmt
+fmt: $(GOLANGCI) ## Format the code
+	$(GOLANGCI) fmt $(PACKAGES)
+
+.PHONY: smoke
+smoke: build ## Start the gateway, publish a record and read it again
+	@scripts/smoke
+
+.PHONY: docker
+docker: ## Build the container image sluice:VERSION
+	docker build --build-arg VERSION=$(VERSION) -t sluice:$(VERSION) .
+
+.PHONY: clean
+clean: ## Remove what was built and cached (not ./data)
+	@if [ -d .cache/kafka ]; then test/kafka/kafka-down; fi
+	rm -rf bin .cache
+
+# Built from source, once: the first time takes minutes.
+$(GOLANGCI):
+	GOBIN=$(abspath $(@D)) go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
