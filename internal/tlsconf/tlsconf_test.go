@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -156,6 +157,8 @@ func TestClientShakesHands(t *testing.T) {
 			with(func(c *tlsconf.Context) {
 				c.SkipHostname, c.CRLFile = true, crl(w.ca.Revoke(t, hour, elsewhere.Cert))
 			}), elsewhere, "was revoked"},
+		"another host, not revoked": {
+			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, hour)) }), elsewhere, "127.0.0.1"},
 		"old revocation list": {
 			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, time.Now().Add(-time.Hour))) }), w.broker, "out of date"},
 		"another's revocation list": {
@@ -188,7 +191,7 @@ func shake(t *testing.T, c tlsconf.Context, ca *tlstest.Authority, broker tlstes
 	cfg.ServerName = "127.0.0.1"
 	clients := x509.NewCertPool()
 	clients.AddCert(ca.Cert)
-	ours, theirs := net.Pipe()
+	ours, theirs := connect(t)
 	server := tls.Server(theirs, &tls.Config{
 		Certificates: []tls.Certificate{broker.TLS()},
 		ClientAuth:   tls.RequireAndVerifyClientCert,
@@ -208,6 +211,28 @@ func shake(t *testing.T, c tlsconf.Context, ca *tlstest.Authority, broker tlstes
 		err = served
 	}
 	return client.ConnectionState(), err
+}
+
+// connect gives both ends of a connection that ends by itself: a handshake in
+// which both wait would else never fail.
+func connect(t *testing.T) (ours, theirs net.Conn) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	if ours, err = net.Dial("tcp", listener.Addr().String()); err != nil {
+		t.Fatal(err)
+	}
+	if theirs, err = listener.Accept(); err != nil {
+		t.Fatal(err)
+	}
+	limit := time.Now().Add(10 * time.Second)
+	if err := errors.Join(ours.SetDeadline(limit), theirs.SetDeadline(limit)); err != nil {
+		t.Fatal(err)
+	}
+	return ours, theirs
 }
 
 func TestClientRefusesWhatCheckRefuses(t *testing.T) {
