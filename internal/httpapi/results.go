@@ -54,7 +54,7 @@ func (t *tally) whole() *stream.Error {
 	case t.unclear == t.failed:
 		e = stream.Errorf(stream.OutcomeUnknown, "Kafka acknowledged none of the records in time; each may be stored all the same")
 	case e != nil:
-		e = &stream.Error{Code: e.Code, Message: "none of the records was stored; the first reason of the broker: " + e.Message, RetryAfter: e.RetryAfter}
+		e = &stream.Error{Code: e.Code, Message: "no record is known to be stored; results says why for each", RetryAfter: e.RetryAfter}
 	case kindOf(t.refused.Code).status == http.StatusUnprocessableEntity:
 		e = stream.Errorf(t.refused.Code, "none of the records was stored; results says why for each")
 	default:
