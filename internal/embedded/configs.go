@@ -3,6 +3,7 @@ package embedded
 import (
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -164,12 +165,7 @@ func (s setting) bounds(n float64, err error, kind string) string {
 }
 
 func (s setting) choice(value string) string {
-	for _, c := range s.oneOf {
-		if c == value {
-			return ""
-		}
-	}
-	if s.oneOf == nil {
+	if s.oneOf == nil || slices.Contains(s.oneOf, value) {
 		return ""
 	}
 	return "String must be one of: " + strings.Join(s.oneOf, ", ")

@@ -79,7 +79,7 @@ func (c *guardedConn) Read(p []byte) (int, error) {
 		p = p[:c.body]
 	}
 	n, err := c.Conn.Read(p)
-	c.body -= uint32(n) //nolint:gosec // n <= len(p) <= c.body
+	c.body -= uint32(n)
 	return n, err
 }
 
@@ -95,8 +95,8 @@ func (c *guardedConn) next() error {
 	if _, err := io.ReadFull(c.Conn, c.head[4:]); err != nil {
 		return err
 	}
-	key := int16(binary.BigEndian.Uint16(c.head[4:]))     //nolint:gosec // the protocol's int16
-	version := int16(binary.BigEndian.Uint16(c.head[6:])) //nolint:gosec // the protocol's int16
+	key := int16(binary.BigEndian.Uint16(c.head[4:]))
+	version := int16(binary.BigEndian.Uint16(c.head[6:]))
 	if !known(key, version) {
 		return errors.New("refused a frame: it is no Kafka request")
 	}

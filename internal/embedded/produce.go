@@ -61,7 +61,7 @@ func checkBatch(raw []byte, needKey bool) *kerr.Error {
 	if batch.ReadFrom(raw) != nil {
 		return kerr.CorruptMessage
 	}
-	codec := kgo.CompressionCodecType(batch.Attributes & 7) //nolint:gosec // three bits
+	codec := kgo.CompressionCodecType(batch.Attributes & 7)
 	records, err := kgo.DefaultDecompressor().Decompress(batch.Records, codec)
 	if err != nil || batch.NumRecords < 1 {
 		return kerr.CorruptMessage

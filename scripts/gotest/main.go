@@ -38,8 +38,7 @@ func run(args []string, out io.Writer) int {
 	s.read(events)
 	err = cmd.Wait()
 	s.end()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return exit.ExitCode()
 	}
 	if err != nil {
