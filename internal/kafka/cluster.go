@@ -25,6 +25,9 @@ var defaults = ckafka.ConfigMap{
 	"reconnect.backoff.max.ms": 1000,
 	"log.connection.close":     false,
 	"statistics.interval.ms":   5000,
+	// How long a topic that is not there may be one that was just made: the
+	// default is 30 s, and everything that waits for it waits as long.
+	"topic.metadata.propagation.max.ms": 1000,
 }
 
 // ClusterOptions is what a Cluster needs.

@@ -70,15 +70,14 @@ func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
 // nothing is gained by lingering: batches come from concurrency.
 func (p *Producer) open() (*generation, error) {
 	cfg, err := p.cluster.config(ckafka.ConfigMap{
-		"acks":                              "all",
-		"enable.idempotence":                true,
-		"partitioner":                       "murmur2_random",
-		"message.timeout.ms":                int(p.opts.PublishTimeout.Milliseconds()),
-		"topic.metadata.propagation.max.ms": 1000,
-		"message.max.bytes":                 max(1_000_000, p.opts.MaxRecordBytes+128<<10),
-		"go.delivery.report.fields":         "none",
-		"go.events.channel.size":            10_000,
-		"go.produce.channel.size":           1,
+		"acks":                      "all",
+		"enable.idempotence":        true,
+		"partitioner":               "murmur2_random",
+		"message.timeout.ms":        int(p.opts.PublishTimeout.Milliseconds()),
+		"message.max.bytes":         max(1_000_000, p.opts.MaxRecordBytes+128<<10),
+		"go.delivery.report.fields": "none",
+		"go.events.channel.size":    10_000,
+		"go.produce.channel.size":   1,
 	})
 	if err != nil {
 		return nil, err
