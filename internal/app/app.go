@@ -1,0 +1,217 @@
+// Package app wires the gateway together and runs it. It is the only package
+// that sees all others, and decides nothing that they could decide themselves;
+// tests embed it to run a whole gateway in their own process.
+package app
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"sluice/internal/catalog"
+	"sluice/internal/config"
+	"sluice/internal/embedded"
+	"sluice/internal/httpapi"
+	"sluice/internal/kafka"
+	"sluice/internal/publish"
+	"sluice/internal/schemastore"
+	"sluice/internal/stream"
+)
+
+// schemasLog names the log of schemas and bindings among the gateway's topics,
+// and readersGroup the group of consumers that belong to none.
+const (
+	schemasLog   = "schemas"
+	readersGroup = "readers"
+)
+
+// Options is what a gateway needs besides its configuration.
+type Options struct {
+	Config  config.Config // without problems
+	Log     *slog.Logger
+	Version string
+}
+
+// App is a gateway. New makes it listen, Run serves, Stop ends it.
+type App struct {
+	config   config.Config
+	log      *slog.Logger
+	listener net.Listener
+	server   *http.Server
+	cluster  *kafka.Cluster
+	schemas  *kafka.Log
+	draining atomic.Bool
+	cleanups cleanups
+}
+
+// New builds a gateway that listens and does not serve yet. It does not wait
+// for Kafka: until that answers, readiness says no. After an error nothing is
+// left running.
+func New(o Options) (a *App, err error) {
+	a = &App{config: o.Config, log: o.Log, cleanups: cleanups{log: o.Log}}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, a.cleanups.run(context.Background()))
+		}
+	}()
+	return a, a.setup(o)
+}
+
+// setup builds everything in the order of its dependencies. It is one straight
+// line on purpose: what needs what is read from top to bottom, and undone from
+// bottom to top.
+func (a *App) setup(o Options) error {
+	registry := prometheus.NewRegistry()
+	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+
+	var err error
+	if a.listener, err = net.Listen("tcp", o.Config.Listen); err != nil { //nolint:noctx // ends at once
+		return fmt.Errorf("listen on %s: %w", o.Config.Listen, err)
+	}
+	a.cleanups.push("listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
+
+	brokers := kafkaOptions(o.Config)
+	if o.Config.Embedded {
+		broker, err := embedded.Start(embedded.Options{DataDir: o.Config.DataDir, Log: o.Log})
+		if err != nil {
+			return fmt.Errorf("start the embedded broker: %w", err)
+		}
+		a.cleanups.push("embedded broker", func(context.Context) error { broker.Close(); return nil })
+		brokers.BootstrapServers = []string{broker.Addr()}
+	}
+
+	names := stream.Topics{Prefix: o.Config.TopicPrefix}
+	if a.cluster, err = kafka.NewCluster(kafka.ClusterOptions{
+		Kafka: brokers, Group: names.Internal(readersGroup), Log: o.Log, Registerer: registry,
+	}); err != nil {
+		return err
+	}
+	a.cleanups.push("kafka client", func(context.Context) error { a.cluster.Close(); return nil })
+
+	admin := kafka.NewAdmin(a.cluster, o.Config.ReplicationFactor)
+	reader := kafka.NewReader(a.cluster, names)
+	a.cleanups.push("record reader", func(context.Context) error { return reader.Close() })
+
+	publishTimeout := time.Duration(o.Config.PublishTimeout)
+	producer, err := kafka.NewProducer(a.cluster, kafka.ProducerOptions{
+		PublishTimeout: publishTimeout, MaxRecordBytes: int(o.Config.Limits.Record),
+	})
+	if err != nil {
+		return err
+	}
+	a.cleanups.push("producer", producer.Close)
+
+	store := schemastore.New(o.Log, func(state stream.State) schemastore.Log {
+		a.schemas = kafka.NewLog(kafka.LogOptions{
+			Topic: names.Internal(schemasLog), Cluster: a.cluster, Producer: producer, Admin: admin,
+		}, state)
+		return a.schemas
+	})
+	a.schemas.Start()
+	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
+
+	streams := catalog.New(catalog.Options{
+		Topics: admin, Bindings: store, Schemas: store, Names: names, Refresh: producer.Refresh,
+		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
+	})
+	publisher := publish.New(publish.Options{
+		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Log: o.Log, Registerer: registry,
+	})
+	a.server = httpapi.NewServer(httpapi.New(httpapi.Options{
+		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config.Limits), Topics: names,
+		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
+		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
+		Records: reader, Readiness: a,
+	}), o.Log)
+	a.cleanups.push("http server", a.drain)
+	return nil
+}
+
+// registrar registers through the catalog, which also binds the streams named,
+// and deletes from the store.
+type registrar struct {
+	*schemastore.Store
+	catalog *catalog.Catalog
+}
+
+// Register registers a schema version and binds its streams.
+func (r registrar) Register(ctx context.Context, reg stream.Registration) (stream.SchemaVersion, bool, error) {
+	return r.catalog.Register(ctx, reg)
+}
+
+// URL is where the gateway serves, as seen from this machine.
+func (a *App) URL() string {
+	host, port, err := net.SplitHostPort(a.listener.Addr().String())
+	if err != nil {
+		return "http://" + a.listener.Addr().String()
+	}
+	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "http://" + net.JoinHostPort(host, port)
+}
+
+// Run serves until ctx ends, then stops gracefully within shutdown_timeout.
+func (a *App) Run(ctx context.Context) error {
+	served := make(chan error, 1)
+	go func() { served <- a.server.Serve(a.listener) }() // ends with the server
+	a.log.Info("listening", "url", a.URL())
+	var err error
+	select {
+	case err = <-served:
+		err = fmt.Errorf("serve HTTP: %w", err)
+	case <-ctx.Done():
+		a.log.Info("stopping")
+	}
+	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(a.config.ShutdownTimeout))
+	defer cancel()
+	return errors.Join(err, a.cleanups.run(stop))
+}
+
+// drain says not ready, takes no more requests, and lets those under way end;
+// what is not done by three quarters of the time is cut off, for the records
+// already accepted need the rest.
+func (a *App) drain(ctx context.Context) error {
+	a.draining.Store(true)
+	if deadline, ok := ctx.Deadline(); ok {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)*3/4)
+		defer cancel()
+	}
+	if err := a.server.Shutdown(ctx); err != nil {
+		return errors.Join(fmt.Errorf("some requests had to be cut off: %w", err), ignoreClosed(a.server.Close()))
+	}
+	return nil
+}
+
+// Ready says whether the gateway can do its work.
+func (a *App) Ready() []httpapi.Check {
+	checks := []httpapi.Check{
+		{Name: "kafka", OK: a.cluster.Reachable() == nil, Detail: "a Kafka broker answers"},
+		{Name: "schemas", OK: a.schemas.Ready(), Detail: "the log of schemas has been read to its end"},
+		{Name: "serving", OK: !a.draining.Load(), Detail: "the gateway is not about to stop"},
+	}
+	for i := range checks {
+		if checks[i].OK {
+			checks[i].Detail = ""
+		} else {
+			checks[i].Detail = "not yet, or not any more: " + checks[i].Detail
+		}
+	}
+	return checks
+}
+
+func ignoreClosed(err error) error {
+	if errors.Is(err, net.ErrClosed) || errors.Is(err, http.ErrServerClosed) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,68 @@
+package app
+
+import (
+	"time"
+
+	"sluice/internal/config"
+	"sluice/internal/httpapi"
+	"sluice/internal/kafka"
+	"sluice/internal/tlsconf"
+)
+
+// Check gives what is wrong with the Kafka keys together, in addition to what
+// the configuration finds by itself.
+func Check(c config.Config) config.Problems {
+	var problems config.Problems
+	if c.Embedded {
+		return problems
+	}
+	for _, p := range kafkaOptions(c).Validate() {
+		problems.Add(p.Key, "%s", p.Message)
+	}
+	return problems
+}
+
+func limits(l config.Limits) httpapi.Limits {
+	return httpapi.Limits{
+		Record: int(l.Record), Body: int(l.Body), Results: l.Results,
+		WindowRecords: l.WindowRecords, WindowBytes: int(l.WindowBytes),
+		ReadTimeout: time.Duration(l.ReadTimeout), WriteTimeout: time.Duration(l.WriteTimeout),
+	}
+}
+
+// kafkaOptions says in Kafka's words what the configuration says.
+func kafkaOptions(c config.Config) kafka.Options {
+	o := kafka.Options{
+		BootstrapServers: c.BootstrapServers,
+		SecurityProtocol: c.SecurityProtocol,
+		SASL: kafka.SASL{
+			Mechanism: c.SASLMechanism, Username: c.SASLPlainUsername, Password: c.SASLPlainPassword.Reveal(),
+			KerberosService: c.SASLKerberosServiceName, KerberosDomain: c.SASLKerberosDomainName,
+			KerberosKeytab: c.SASLKerberosKeytab, KerberosPrincipal: c.SASLKerberosPrincipal,
+		},
+		Client: kafka.Client{
+			ID:                 c.ClientID,
+			ReconnectBackoffMs: c.ReconnectBackoffMs, ReconnectBackoffMaxMs: c.ReconnectBackoffMaxMs,
+			RequestTimeoutMs: c.RequestTimeoutMs, ConnectionsMaxIdleMs: c.ConnectionsMaxIdleMs,
+			RetryBackoffMs: c.RetryBackoffMs, MaxInFlight: c.MaxInFlightRequestsPerConnection,
+			ReceiveBufferBytes: c.ReceiveBufferBytes, SendBufferBytes: c.SendBufferBytes,
+			MetadataMaxAgeMs: c.MetadataMaxAgeMs,
+			APIVersion:       c.APIVersion, APIVersionAutoTimeoutMs: c.APIVersionAutoTimeoutMs,
+		},
+		Settings: c.KafkaSettings,
+	}
+	if p := c.SASLOAuthTokenProvider; p != nil {
+		o.SASL.OAuth = kafka.OAuth{
+			TokenEndpointURL: p.TokenEndpointURL, ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(),
+			Scope: p.Scope, Extensions: p.Extensions, TokenFile: p.TokenFile,
+		}
+	}
+	if s := c.SSLContext; s != nil {
+		o.SSL = &tlsconf.Context{
+			CAFile: s.CAFile, CAPath: s.CAPath, CAData: s.CAData,
+			CertFile: s.CertFile, KeyFile: s.KeyFile, CertData: s.CertData, KeyData: s.KeyData.Reveal(), Password: s.Password.Reveal(),
+			SkipHostname: s.CheckHostname != nil && !*s.CheckHostname, CRLFile: s.CRLFile, Ciphers: s.Ciphers,
+		}
+	}
+	return o
+}

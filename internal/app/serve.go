@@ -1,0 +1,127 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/internal/config"
+	"sluice/internal/kafka"
+)
+
+// probeTimeout is how long `gateway check` waits for a broker, and probeEvery
+// how often it looks.
+const (
+	probeTimeout = 10 * time.Second
+	probeEvery   = 50 * time.Millisecond
+)
+
+// version is set by the linker: -X sluice/internal/app.version=1.2.3.
+var version string
+
+// Version gives the program's version: the linker's, else what the Go module
+// or the checkout says.
+func Version() string {
+	info, ok := debug.ReadBuildInfo()
+	switch {
+	case version != "":
+		return version
+	case ok && info.Main.Version != "" && info.Main.Version != "(devel)":
+		return info.Main.Version
+	}
+	return "development"
+}
+
+// Serve runs a gateway until ctx ends. A first-time user, who runs it with the
+// embedded broker, is told on out what to try.
+func Serve(ctx context.Context, c config.Config, out, errs io.Writer) error {
+	a, err := New(Options{Config: c, Log: newLogger(c.Log, errs), Version: Version()})
+	if err != nil {
+		return err
+	}
+	if c.Embedded {
+		fmt.Fprintf(out, firstSteps, a.URL())
+	}
+	return a.Run(ctx)
+}
+
+// firstSteps is meant to be pasted into a shell.
+const firstSteps = `Sluice listens on %[1]s (Ctrl-C stops it). Try, in another shell:
+
+  curl %[1]s/schemas/Order/versions -d '{"schema":{"type":"object","required":["id"],"properties":{"id":{"type":"integer"}}},"streams":["orders"]}'
+  curl %[1]s/streams/orders -d '{"id":1}'
+  curl %[1]s/streams/orders/records/0/0
+
+`
+
+// Probe prints the configuration without secrets, and says whether Kafka can
+// be reached with it.
+func Probe(ctx context.Context, c config.Config, out, errs io.Writer) error {
+	dump, err := c.Dump()
+	if err != nil {
+		return err
+	}
+	fmt.Fprint(out, dump)
+	if c.Embedded {
+		return nil
+	}
+	cluster, err := kafka.NewCluster(kafka.ClusterOptions{
+		Kafka: kafkaOptions(c), Group: "check", Log: newLogger(c.Log, errs), Registerer: prometheus.NewRegistry(),
+	})
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	if err := await(ctx, cluster); err != nil {
+		return fmt.Errorf("the configuration is in order, but Kafka cannot be reached with it: %w", err)
+	}
+	fmt.Fprintln(out, "# Kafka answers.")
+	return nil
+}
+
+func await(ctx context.Context, cluster *kafka.Cluster) error {
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	tick := time.NewTicker(probeEvery)
+	defer tick.Stop()
+	for {
+		err := cluster.Reachable()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return err
+		}
+	}
+}
+
+// newLogger logs to w: text where a person reads it, JSON where a program does,
+// unless the configuration says which.
+func newLogger(c config.Log, w io.Writer) *slog.Logger {
+	var level slog.Level
+	if err := level.UnmarshalText([]byte(c.Level)); err != nil {
+		level = slog.LevelInfo // Validate has refused other words
+	}
+	o := &slog.HandlerOptions{Level: level}
+	if c.Format == "text" || c.Format == "auto" && isTerminal(w) {
+		return slog.New(slog.NewTextHandler(w, o))
+	}
+	return slog.New(slog.NewJSONHandler(w, o))
+}
+
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if !ok {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
