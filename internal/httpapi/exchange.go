@@ -3,6 +3,7 @@ package httpapi
 import (
 	"crypto/rand"
 	"net/http"
+	"strings"
 
 	"sluice/internal/stream"
 )
@@ -38,6 +39,11 @@ func begin(next http.Handler) http.Handler {
 			x.id = rand.Text()
 		}
 		w.Header()["X-Request-Id"] = []string{x.id}
+		if r.Method == http.MethodPost && strings.HasPrefix(r.URL.Path, "/streams/") {
+			// A publish: until a record is handed on, any failure, also of the
+			// middleware, means that nothing was stored.
+			x.outcome = stream.NotStored
+		}
 		next.ServeHTTP(x, r)
 	})
 }

@@ -12,7 +12,6 @@ import (
 // publish stores one record, or the records of an NDJSON body.
 func (a *api) publish(w http.ResponseWriter, r *http.Request) error {
 	x := exchangeOf(w)
-	x.outcome = stream.NotStored // until a record is handed on
 	id, err := a.streamID(r)
 	if err != nil {
 		return err
