@@ -121,8 +121,8 @@ type Streams struct {
 func Default() Config {
 	return Config{
 		Server: Server{
-			Listen:          "127.0.0.1:8080",
-			DataDir:         "./data",
+			Listen:  "127.0.0.1:8080",
+			DataDir: "./data",
 			Limits: Limits{
 				Record:        1 << 20,
 				Body:          10 << 20,

@@ -87,7 +87,7 @@ func (c Config) checkLimits(problems *Problems) {
 	size("record", l.Record)
 	size("body", l.Body)
 	size("window_bytes", l.WindowBytes)
-	if l.WindowBytes < l.Record {
+	if l.Record <= maxSize && l.WindowBytes < l.Record {
 		problems.Add("limits.window_bytes", "it is at least limits.record: the window holds a record")
 	}
 	positive("limits.results", l.Results > 0)
@@ -110,8 +110,11 @@ func (c Config) checkStreams(problems *Problems) {
 	// A prefix is good if a stream's topic can begin with it. Some room has to
 	// be left for the ids, and for the names of the gateway's own topics.
 	const room = 49
-	prefix := stream.Topics{Prefix: c.TopicPrefix}
-	if e := (*stream.Error)(nil); errors.As(prefix.CheckID("x"), &e) {
+	err := stream.Topics{Prefix: c.TopicPrefix}.CheckID("x")
+	if err == nil { // CheckID takes the prefix's characters for granted
+		err = stream.Topics{}.CheckID("x" + c.TopicPrefix)
+	}
+	if e := (*stream.Error)(nil); errors.As(err, &e) {
 		problems.Add("topic_prefix", "no stream could have it: %s", e.Message)
 	} else if len(c.TopicPrefix) > stream.MaxTopicLength-room {
 		problems.Add("topic_prefix", "it is at most %d bytes", stream.MaxTopicLength-room)

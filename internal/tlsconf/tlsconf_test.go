@@ -55,7 +55,7 @@ func TestCheckTakesEveryForm(t *testing.T) {
 		"password not needed":  {CertData: w.client.CertPEM, KeyData: w.client.KeyPEM, Password: password},
 		"revocation list":      {CRLFile: file(w.ca.Revoke(t, time.Now().Add(time.Hour)))},
 		"text before the PEM":  {CAData: "Subject: ca\n\n" + w.ca.PEM},
-		"one CA of two is old": {CAData: w.ca.Issue(t, "old", time.Now().Add(-time.Hour)).CertPEM + w.ca.PEM},
+		"one CA of two is old": {CAData: w.ca.PEM + w.ca.Issue(t, "old", time.Now().Add(-time.Hour)).CertPEM},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if got := c.Check(time.Now()); len(got) > 0 {
