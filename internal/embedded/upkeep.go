@@ -121,12 +121,17 @@ func (u *upkeep) full(topic string, c configs) bool {
 
 // expire deletes the records before the first one that is not older than
 // limit, but none of an open transaction or behind it.
+//
+// How far the log reaches is noted before the offsets are asked for. The
+// answer for a log without young records is its end, found by a second
+// request, and a record that was appended between the two is young.
 func (u *upkeep) expire(ctx context.Context, topic string, limit time.Time) error {
+	partitions := u.cluster.PartitionInfos(topic)
 	offsets, err := u.admin.ListOffsetsAfterMilli(ctx, limit.UnixMilli(), topic)
 	if err != nil {
 		return err
 	}
-	for _, info := range u.cluster.PartitionInfos(topic) {
+	for _, info := range partitions {
 		young, ok := offsets.Lookup(topic, info.Partition)
 		if !ok || young.Err != nil {
 			continue // the topic was deleted meanwhile

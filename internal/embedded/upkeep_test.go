@@ -7,6 +7,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/internal/embedded"
 	"sluice/internal/kafkatest"
@@ -80,6 +81,37 @@ func TestRetentionLeavesTheRestAlone(t *testing.T) {
 	for _, topic := range []string{compacted, forever, usual} {
 		waitForStart(t, b, topic, 0)
 	}
+}
+
+// The upkeep asks twice about a log without young records. A young record that
+// arrives between the two questions must not be taken for an old one.
+func TestRetentionSparesWhatArrivesMeanwhile(t *testing.T) {
+	b := withUpkeep(t)
+	cluster := b.Cluster(t)
+	topic := b.Prefix() + "x"
+	between := make(chan struct{})
+	cluster.ControlKey(int16(kmsg.ListOffsets), func(r kmsg.Request) (kmsg.Response, error, bool) {
+		for _, rt := range r.(*kmsg.ListOffsetsRequest).Topics {
+			if rt.Topic == topic && rt.Partitions[0].Timestamp == -1 {
+				cluster.DropControl()
+				cluster.SleepControl(func() {
+					b.Produce(t, rec(topic, "k", "young", 0))
+					close(between)
+				})
+			}
+		}
+		return nil, nil, false
+	})
+	b.Topic(t, "x", 1, nil)
+	select {
+	case <-between:
+	case <-time.After(patience):
+		t.Fatal("the upkeep did not ask for the end of the log")
+	}
+	old := b.Topic(t, "old", 1, nil)
+	b.Produce(t, rec(old, "a", "x", 8*day))
+	waitForStart(t, b, old, 1) // the upkeep has gone round
+	waitForStart(t, b, topic, 0)
 }
 
 func TestRetentionBySize(t *testing.T) {
