@@ -2,6 +2,7 @@ package schemastore
 
 import (
 	"encoding/json"
+	"strings"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
@@ -28,10 +29,10 @@ func (b *budget) charge(steps int) {
 // What things cost, in steps. Each visit of a node is paid for by the node that
 // causes it, since a visit may end before it reaches the meter.
 const (
-	dynamicCost  = 50  // the engine looks through all places it came through
-	textPerStep  = 100 // instructions of a pattern, times bytes
-	valuePerStep = 8   // values of an enum or const that are compared
-	setPerStep   = 4   // names or indexes in the sets for unevaluated…
+	dynamicCost   = 50  // the engine looks through all places it came through
+	textPerStep   = 100 // instructions of a pattern, times bytes
+	namesPerStep  = 8   // required names that are looked up
+	digitsPerStep = 16  // digits of a number in arithmetic
 )
 
 // cost is the price of a node.
@@ -41,6 +42,7 @@ type cost struct {
 	items   int // for each item of an array
 	names   int // pattern instructions for each byte of the members' names
 	text    int // the same for a string
+	sets    bool
 }
 
 // meter puts a meter at each node.
@@ -53,21 +55,40 @@ func (g *graph) meter(b *budget) {
 		if n.Bool != nil {
 			continue
 		}
-		types := replaceIntegers(n)
+		before := entry{types: replaceIntegers(n), choices: replaceChoices(n, b)}
 		replaceLimits(n)
 		replaceKeywords(n, b)
-		n.Format = metered(n.Format, types, costs[i], b)
+		n.Format = metered(n.Format, before, costs[i], b)
 	}
 }
 
+// entry is what is checked at a node before anything else: what fails here has
+// cost nothing yet.
+type entry struct {
+	types   *wantedTypes
+	choices []*choices
+}
+
+func (e entry) check(v any) error {
+	if err := e.types.check(v); err != nil {
+		return err
+	}
+	for _, c := range e.choices {
+		if err := c.check(v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // metered gives the format that checks what the node's own format did and more.
-func metered(format *jsonschema.Format, types *wantedTypes, c cost, b *budget) *jsonschema.Format {
+func metered(format *jsonschema.Format, before entry, c cost, b *budget) *jsonschema.Format {
 	name, validate := "", func(any) error { return nil }
 	if format != nil {
 		name, validate = format.Name, refineFormat(format.Name, format.Validate)
 	}
 	return &jsonschema.Format{Name: name, Validate: func(v any) error {
-		if err := types.check(v); err != nil {
+		if err := before.check(v); err != nil {
 			return err
 		}
 		b.charge(c.of(v))
@@ -76,46 +97,66 @@ func metered(format *jsonschema.Format, types *wantedTypes, c cost, b *budget) *
 }
 
 func (c cost) of(v any) int {
+	steps := c.fixed
 	switch v := v.(type) {
 	case map[string]any:
-		steps := c.fixed + c.members*len(v)
-		if c.names > 0 {
-			for name := range v {
-				steps += c.names * len(name) / textPerStep
+		steps += c.members * len(v)
+		for name, member := range v {
+			steps += (1+c.names)*len(name)/textPerStep + c.setsOf(member)
+		}
+	case []any:
+		steps += c.items * len(v)
+		if c.sets {
+			for _, item := range v {
+				steps += c.setsOf(item)
 			}
 		}
-		return steps
-	case []any:
-		return c.fixed + c.items*len(v)
 	case string:
-		return c.fixed + c.text*len(v)/textPerStep
-	case json.Number:
-		return c.fixed + len(v)/textPerStep
+		steps += c.text * len(v) / textPerStep
+	case json.Number: // arithmetic on all its digits, written out
+		steps += len(v) / digitsPerStep
+		if strings.ContainsAny(string(v), "eE") {
+			steps += MaxExponent / digitsPerStep
+		}
 	}
-	return c.fixed
+	return steps
+}
+
+// setsOf prices the set of names or indexes that the engine makes of a member
+// or an item even if its type is wrong.
+func (c cost) setsOf(v any) int {
+	if !c.sets {
+		return 0
+	}
+	switch v := v.(type) {
+	case map[string]any:
+		return len(v)
+	case []any:
+		return len(v)
+	}
+	return 0
 }
 
 func (g *graph) costOf(n *jsonschema.Schema) cost {
-	c := cost{text: 1, fixed: (len(n.Required) + len(n.DependentRequired) + len(n.Dependencies)) / valuePerStep}
+	c := cost{text: 1, fixed: (len(n.Required) + len(n.DependentRequired) + len(n.Dependencies)) / namesPerStep}
 	for _, names := range n.DependentRequired {
-		c.fixed += len(names) / valuePerStep
+		c.fixed += len(names) / namesPerStep
 	}
 	for _, names := range n.Dependencies {
 		if names, ok := names.([]string); ok {
-			c.fixed += len(names) / valuePerStep
+			c.fixed += len(names) / namesPerStep
 		}
 	}
 	children := inPlace(n)
-	c.fixed += visits(children, false)
+	c.fixed += len(children)
 	if n.DynamicRef != nil || n.RecursiveRef != nil {
 		c.fixed += dynamicCost
 	}
 	if g.uneval {
-		sets := (len(children) + setPerStep - 1) / setPerStep
-		c.members, c.items = sets, sets
+		c.members, c.items, c.sets = len(children), len(children), true
 	}
 	g.chargeMembers(n, &c)
-	c.items += visits(collect(n.Contains), false) + visits(itemSchemas(n), true)
+	c.items += len(collect(n.Contains)) + min(1, len(itemSchemas(n)))
 	if p, ok := n.Pattern.(*pattern); ok {
 		c.text += p.size
 	}
@@ -125,22 +166,19 @@ func (g *graph) costOf(n *jsonschema.Schema) cost {
 	return c
 }
 
+// chargeMembers prices what a node does with each member of an object.
 func (g *graph) chargeMembers(n *jsonschema.Schema, c *cost) {
-	var alternatives []*jsonschema.Schema // of which one applies to a member
-	for _, s := range n.Properties {
-		alternatives = append(alternatives, s)
+	_, additional := n.AdditionalProperties.(*jsonschema.Schema)
+	if len(n.Properties) > 0 || additional {
+		c.members++
 	}
-	if s, ok := n.AdditionalProperties.(*jsonschema.Schema); ok {
-		alternatives = append(alternatives, s)
-	}
-	c.members += visits(alternatives, true)
-	for re, s := range n.PatternProperties {
-		c.members += visits(collect(s), false)
+	for re := range n.PatternProperties {
+		c.members++
 		if p, ok := re.(*pattern); ok {
 			c.names += p.size
 		}
 	}
-	c.members += visits(collect(n.PropertyNames, n.UnevaluatedProperties), false)
+	c.members += len(collect(n.PropertyNames, n.UnevaluatedProperties))
 }
 
 // itemSchemas gives the schemas of which one applies to an item.
@@ -150,57 +188,4 @@ func itemSchemas(n *jsonschema.Schema) []*jsonschema.Schema {
 		all = all[1:]
 	}
 	return all
-}
-
-// visits prices the visit of all nodes, or of the dearest one.
-func visits(nodes []*jsonschema.Schema, oneOf bool) int {
-	sum, dearest := 0, 0
-	for _, n := range nodes {
-		price := 1 + entryCost(n)
-		sum += price
-		dearest = max(dearest, price)
-	}
-	if oneOf {
-		return dearest
-	}
-	return sum
-}
-
-// entryCost prices what the engine does at a node before it reaches the meter:
-// comparing the value with enum and const.
-func entryCost(n *jsonschema.Schema) int {
-	steps := 0
-	if n.Enum != nil {
-		for _, v := range n.Enum.Values {
-			steps += valueCost(v)
-		}
-	}
-	if n.Const != nil {
-		steps += valueCost(*n.Const)
-	}
-	return steps / valuePerStep
-}
-
-// valueCost counts the values in v. Numbers count eightfold: the engine parses
-// both sides anew for each comparison.
-func valueCost(v any) int {
-	switch v := v.(type) {
-	case map[string]any:
-		steps := 1
-		for _, member := range v {
-			steps += valueCost(member)
-		}
-		return steps
-	case []any:
-		steps := 1
-		for _, item := range v {
-			steps += valueCost(item)
-		}
-		return steps
-	case json.Number:
-		return valuePerStep * (1 + len(v)/textPerStep)
-	case int64:
-		return valuePerStep
-	}
-	return 1
 }

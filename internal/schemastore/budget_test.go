@@ -41,6 +41,17 @@ func hostile() map[string]struct {
 			`{"$dynamicAnchor":"n","allOf":[{"properties":{"a":{"$dynamicRef":"#n"}}},{"properties":{"a":{"$dynamicRef":"#n"}}}]}`,
 			deep(100, `{}`), stream.InvalidRecord,
 		},
+		"exponential recursion that only a dynamic reference leads to": {
+			dynamicBomb, `{"v":` + deep(100, `1`) + `}`, stream.InvalidRecord,
+		},
+		"sets of names for values of the wrong type": {
+			`{"anyOf":[` + strings.TrimSuffix(strings.Repeat(`{"items":{"type":"string","unevaluatedProperties":false}},`, 1000), ",") + `]}`,
+			`[{` + members(60_000) + `}]`, stream.InvalidRecord,
+		},
+		"a long name looked up often": {
+			`{"anyOf":[{"properties":{"a":{"$ref":"#"},"b":{"not":{}}}},{"properties":{"a":{"$ref":"#"},"b":{"not":{}}}}]}`,
+			deep(60, `{"b":1,"`+strings.Repeat("n", 900_000)+`":1}`), stream.InvalidRecord,
+		},
 		"recursion that fails at the bottom": {
 			`{"type":"object","properties":{"a":{"$ref":"#"}}}`,
 			deep(schemastore.MaxDepth, `1`), stream.SchemaViolation,
@@ -59,10 +70,10 @@ func hostile() map[string]struct {
 		},
 		"numbers under a large enum": {
 			`{"items":{"enum":[` + numbers(5000) + `]}}`,
-			`[` + strings.TrimSuffix(strings.Repeat(`1e399,`, 100_000), ",") + `]`, stream.InvalidRecord,
+			`[` + strings.TrimSuffix(strings.Repeat(`1e399,`, 100_000), ",") + `]`, stream.SchemaViolation,
 		},
 		"items made to collide": {
-			`{"uniqueItems":true}`, colliding(5_000), "",
+			`{"uniqueItems":true}`, colliding(30_000), "",
 		},
 		"many missing names": {
 			`{"items":{"required":[` + names(5000) + `]}}`,
@@ -82,6 +93,27 @@ func hostile() map[string]struct {
 		},
 	}
 }
+
+// dynamicBomb hides its recursion in a subschema that no keyword but
+// $dynamicRef leads to.
+const dynamicBomb = `{
+  "$id": "https://example.com/bomb",
+  "$ref": "box",
+  "$defs": {
+    "hidden": {
+      "$dynamicAnchor": "n",
+      "anyOf": [
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/hidden"}}},
+        {"type": "object", "properties": {"a": {"$ref": "#/$defs/hidden"}}}
+      ]
+    },
+    "box": {
+      "$id": "box",
+      "properties": {"v": {"$dynamicRef": "#n"}},
+      "$defs": {"any": {"$dynamicAnchor": "n"}}
+    }
+  }
+}`
 
 func numbers(n int) string {
 	var parts []string
@@ -108,14 +140,20 @@ func members(n int) string {
 }
 
 // colliding writes different items that a hash without the strings' lengths
-// cannot tell from each other.
+// cannot tell from each other: the byte that it writes before a string, split
+// over nine strings in as many ways.
 func colliding(n int) string {
 	var parts []string
 	for i := range n {
-		k := i % 100
-		rest := i / 100
-		parts = append(parts, fmt.Sprintf(`["%s","%s","%s"]`,
-			strings.Repeat(`\u0004`, k), strings.Repeat(`\u0004`, rest), strings.Repeat(`\u0004`, 160-k-rest)))
+		var item []string
+		rest := 24
+		for range 8 {
+			item = append(item, `"`+strings.Repeat(`\u0004`, i%4)+`"`)
+			rest -= i % 4
+			i /= 4
+		}
+		item = append(item, `"`+strings.Repeat(`\u0004`, rest)+`"`)
+		parts = append(parts, `[`+strings.Join(item, ",")+`]`)
 	}
 	return `[` + strings.Join(parts, ",") + `]`
 }

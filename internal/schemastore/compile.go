@@ -68,7 +68,6 @@ type engine struct {
 	verdict *jsonschema.Schema // {"not": schema}: stops at the first fault and describes none
 	decoder *decoder
 	budget  *budget
-	first   int // what visiting the root costs
 	nodes   int
 }
 
@@ -97,7 +96,6 @@ func newEngine(s *survey, set settings) (*engine, error) {
 		return nil, err
 	}
 	e := &engine{schema: root, verdict: verdict, decoder: newDecoder(), budget: &budget{}, nodes: len(g.nodes)}
-	e.first = 1 + entryCost(root)
 	g.meter(e.budget)
 	return e, nil
 }

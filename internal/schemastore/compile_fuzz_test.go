@@ -1,6 +1,7 @@
 package schemastore_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"testing"
 	"time"
@@ -35,7 +36,9 @@ func FuzzCompile(f *testing.F) {
 			}
 		case stream.InvalidSchema, stream.MalformedJSON:
 			checkSize(t, err)
-			checkWords(t, err.(*stream.Error).Message)
+			if !bytes.Contains(schema, []byte("schema")) { // its own words may be quoted
+				checkWords(t, err.(*stream.Error).Message)
+			}
 		default:
 			t.Fatal(err)
 		}

@@ -21,7 +21,7 @@ var differsOnPurpose = func() map[string]string {
 	tests := map[string]string{}
 	// Draft 2020-12 leaves it to the implementation whether formats are asserted.
 	for _, format := range []string{
-		"date", "date-time", "duration", "email", "hostname", "ipv4", "ipv6", "iri", "iri-reference", "json-pointer",
+		"date", "date-time", "duration", "email", "hostname", "idn-email", "idn-hostname", "ipv4", "ipv6", "iri", "iri-reference", "json-pointer",
 		"regex", "relative-json-pointer", "time", "uri", "uri-reference", "uri-template", "uuid",
 	} {
 		name := "draft2020-12/format/" + format + " format/invalid " + format + " string is only an annotation by default"

@@ -29,33 +29,56 @@ func EqualJSON(a, b []byte) bool {
 	return bytes.Equal(appendFingerprint(nil, x), appendFingerprint(nil, y))
 }
 
+// The first byte of a fingerprint.
+const (
+	shapeNull   = 'n'
+	shapeTrue   = 't'
+	shapeFalse  = 'f'
+	shapeString = 's'
+	shapeNumber = '#'
+	shapeArray  = 'a'
+	shapeObject = 'o'
+)
+
+func shapeOf(v any) byte {
+	switch v := v.(type) {
+	case nil:
+		return shapeNull
+	case bool:
+		if v {
+			return shapeTrue
+		}
+		return shapeFalse
+	case string:
+		return shapeString
+	case []any:
+		return shapeArray
+	case map[string]any:
+		return shapeObject
+	}
+	return shapeNumber
+}
+
 // appendFingerprint appends a text that is the same for equal values and
 // different for all others: strings and containers carry their length.
 func appendFingerprint(dst []byte, v any) []byte {
+	dst = append(dst, shapeOf(v))
 	switch v := v.(type) {
-	case nil:
-		return append(dst, 'n')
-	case bool:
-		if v {
-			return append(dst, 't')
-		}
-		return append(dst, 'f')
 	case string:
-		return appendText(append(dst, 's'), v)
+		return appendText(dst, v)
 	case int64:
 		return appendDecimal(dst, strconv.FormatInt(v, 10))
 	case json.Number:
 		return appendDecimal(dst, string(v))
 	case []any:
-		dst = binary.AppendUvarint(append(dst, 'a'), uint64(len(v)))
+		dst = binary.AppendUvarint(dst, uint64(len(v)))
 		for _, item := range v {
 			dst = appendFingerprint(dst, item)
 		}
-		return dst
 	case map[string]any:
 		return appendObject(dst, v)
 	}
-	panic("appendFingerprint: a value that no JSON text has")
+	return dst
 }
 
 func appendText(dst []byte, s string) []byte {
@@ -68,7 +91,7 @@ func appendObject(dst []byte, object map[string]any) []byte {
 		names = append(names, name)
 	}
 	slices.Sort(names)
-	dst = binary.AppendUvarint(append(dst, 'o'), uint64(len(names)))
+	dst = binary.AppendUvarint(dst, uint64(len(names)))
 	for _, name := range names {
 		dst = appendFingerprint(appendText(dst, name), object[name])
 	}
@@ -79,7 +102,6 @@ func appendObject(dst []byte, object map[string]any) []byte {
 // of ten they are multiplied with, which is the same for equal numbers.
 func appendDecimal(dst []byte, literal string) []byte {
 	negative, digits, power := splitDecimal(literal)
-	dst = append(dst, '#')
 	if negative {
 		dst = append(dst, '-')
 	}

@@ -93,7 +93,6 @@ func (e *engine) run(schema *jsonschema.Schema, value any, steps int) (fault *js
 		}
 	}()
 	e.budget.left = steps
-	e.budget.charge(e.first)
 	err = schema.Validate(value)
 	if err == nil || errors.As(err, &fault) {
 		return fault, nil

@@ -56,11 +56,14 @@ func describe(k jsonschema.ErrorKind) (keyword, detail string) {
 		return "type", typeDetail(got, want)
 	}
 	switch k := k.(type) {
-	case *kind.Enum:
+	case *kind.Enum: // from a metaschema, as the rest is ours
 		return "enum", "must be one of " + showValues(k.Want)
 	case *kind.Const:
 		return "const", "must be " + showConst(k.Want)
 	case *kind.Format:
+		if e, ok := k.Err.(*notChosen); ok {
+			return e.describe()
+		}
 		return "format", formatDetail(k)
 	case *kind.Not:
 		return "not", "matches what it must not match"

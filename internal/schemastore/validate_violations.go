@@ -54,7 +54,7 @@ func comparePointers(a, b string) int {
 
 // maxGathered bounds the violations that are written out and sorted; beyond it
 // they are counted alone.
-const maxGathered = 20_000
+const maxGathered = 10_000
 
 // leaves gathers violations from a tree of faults.
 type leaves struct {
