@@ -92,7 +92,7 @@ type OAuthTokenProvider struct {
 // Client holds timings, in milliseconds, and buffers of the connections to
 // Kafka; nil leaves librdkafka's default.
 type Client struct {
-	ClientID                         string `yaml:"client_id"`
+	ClientID                         string `yaml:"client_id"` // "" is "sluice"
 	ReconnectBackoffMs               *int   `yaml:"reconnect_backoff_ms"`
 	ReconnectBackoffMaxMs            *int   `yaml:"reconnect_backoff_max_ms"`
 	RequestTimeoutMs                 *int   `yaml:"request_timeout_ms"`
@@ -136,7 +136,7 @@ func Default() Config {
 			Log:             Log{Level: "info", Format: "auto"},
 		},
 		Kafka:  Kafka{BootstrapServers: []string{"localhost:9092"}},
-		Client: Client{ClientID: "sluice", APIVersion: "auto"},
+		Client: Client{APIVersion: "auto"},
 		Streams: Streams{
 			AutoCreate:           true,
 			AutoCommit:           true,

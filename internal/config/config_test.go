@@ -124,7 +124,7 @@ func TestVariablesOfGroups(t *testing.T) {
 	if got := mustLoad(t, nil, map[string]string{"SLUICE_SSL_CONTEXT": "{}"}, "").SSLContext; got == nil {
 		t.Error("{} makes no ssl_context")
 	}
-	if got := mustLoad(t, nil, map[string]string{"SLUICE_CLIENT_ID": ""}, "ssl_context:\n"); got.SSLContext != nil || got.ClientID != "sluice" {
+	if got := mustLoad(t, nil, map[string]string{"SLUICE_CLIENT_ID": ""}, "ssl_context:\n"); got.SSLContext != nil || got.ClientID != "" {
 		t.Error("what is empty is set")
 	}
 	if got := mustLoad(t, nil, nil, "ssl_context: {}").SSLContext; got == nil {

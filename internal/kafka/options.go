@@ -13,6 +13,9 @@ import (
 	"sluice/internal/tlsconf"
 )
 
+// defaultClientID is how the gateway names itself to brokers.
+const defaultClientID = "sluice"
+
 // Options says how to reach Kafka and as whom. Its members carry Kafka's
 // words; the zero value means no security and librdkafka's defaults.
 type Options struct {
@@ -52,7 +55,7 @@ type OAuth struct {
 // Client holds timings and buffers of every connection; a nil or empty member
 // leaves librdkafka's default.
 type Client struct {
-	ID                      string
+	ID                      string // "" is "sluice"
 	ReconnectBackoffMs      *int
 	ReconnectBackoffMaxMs   *int
 	RequestTimeoutMs        *int
@@ -119,6 +122,7 @@ func (o Options) clientConfig() (ckafka.ConfigMap, error) {
 	if err := o.secure(cfg); err != nil {
 		return nil, err
 	}
+	cfg["client.id"] = defaultClientID
 	for _, p := range o.properties() {
 		cfg[p.name] = p.value
 	}

@@ -21,6 +21,7 @@ func TestBaseProperties(t *testing.T) {
 		"security.protocol":        "plaintext",
 		"allow.auto.create.topics": false,
 		"enable.metrics.push":      false,
+		"client.id":                "sluice",
 	}
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)

@@ -158,7 +158,7 @@ func (o *Options) move(name, value string) string {
 		o.Settings[name] = value
 		return ""
 	}
-	if *place != "" {
+	if *place != "" && *place != "auto" { // api_version: auto says nothing
 		return key + " is set too: keep one of them"
 	}
 	*place = value

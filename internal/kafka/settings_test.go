@@ -15,6 +15,7 @@ func base(more ckafka.ConfigMap) ckafka.ConfigMap {
 		"security.protocol":        "plaintext",
 		"allow.auto.create.topics": false,
 		"enable.metrics.push":      false,
+		"client.id":                "sluice",
 	}
 	for name, value := range more {
 		cfg[name] = value
@@ -139,6 +140,10 @@ func TestSettingsThatAreRefused(t *testing.T) {
 }
 
 func TestAPIVersion(t *testing.T) {
+	both := Options{BootstrapServers: brokers, Client: Client{APIVersion: "auto"}, Settings: map[string]string{"api_version": "2.8"}}
+	if cfg, err := both.clientConfig(); err != nil || cfg["broker.version.fallback"] != "2.8" {
+		t.Errorf("%v, %v", cfg, err)
+	}
 	for _, v := range []string{"", "auto", "0.11", "0.11.0.2", "2.8", "4.1.0"} {
 		o := Options{BootstrapServers: brokers, Client: Client{APIVersion: v}}
 		if problems := o.Validate(); len(problems) > 0 {
