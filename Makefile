@@ -60,7 +60,7 @@ smoke: build ## Start the gateway, publish a record and read it again
 
 .PHONY: docker
 docker: ## Build the container image sluice:VERSION
-	docker build --build-arg VERSION=$(VERSION) -t sluice:$(VERSION) .
+	docker build -t sluice:$(VERSION) .
 
 .PHONY: clean
 clean: ## Remove what was built and cached (not ./data)
