@@ -274,11 +274,11 @@ func atMember(name string, e *stream.Error) *stream.Error {
 
 // wrapMember makes err, unless nil, an error of the member.
 func wrapMember(name string, err error) error {
-	var e *stream.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return nil
-	case errors.As(err, &e):
+	}
+	var e *stream.Error
+	if errors.As(err, &e) {
 		return atMember(name, e)
 	}
 	return memberError(name, err.Error())

@@ -26,6 +26,7 @@ type batch struct {
 	tally   tally         // of what the sink has got
 	pending slotQueue     // slots in the order of their lines
 	done    chan struct{} // closed when collect has returned
+	record  stream.Record // what collect has in hand
 	faulty  bool          // a fault of the gateway is in the log already
 
 	refused atomic.Pointer[stream.Error] // what the first record failed with, when it was of the stream's level
@@ -183,7 +184,7 @@ func (b *batch) queue(ctx context.Context, s *slot, readErr error) error {
 		err = stream.Errorf(stream.TooLarge, "the data is larger than %s, the limit of one record", sizeInWords(b.api.Limits.Record))
 	case err == nil:
 		s.queued = true
-		if err = b.api.Publisher.Enqueue(ctx, &s.rec, s.finish); err == nil {
+		if err = b.api.Publisher.Enqueue(ctx, &s.rec, s.done); err == nil {
 			return nil
 		}
 		s.queued = false
@@ -204,8 +205,8 @@ func (b *batch) collect(ctx context.Context) {
 		if s.err == nil {
 			b.tally.stored++
 			b.api.metrics.recordsStored.Inc()
-			rec := storedRecord(&s.rec, s.report)
-			b.sink.stored(&rec)
+			b.record = storedRecord(&s.rec, s.report)
+			b.sink.stored(&b.record)
 		} else {
 			b.fail(ctx, s, isFirst)
 		}

@@ -20,10 +20,15 @@ type slot struct {
 	queued bool // the record was handed on
 	report stream.Report
 	err    error
-	ready  chan struct{} // receives once when report and err are set
+	ready  chan struct{}              // receives once when report and err are set
+	done   func(stream.Report, error) // finish, made into a value once
 }
 
-func newSlot() *slot { return &slot{ready: make(chan struct{}, 1)} }
+func newSlot() *slot {
+	s := &slot{ready: make(chan struct{}, 1)}
+	s.done = s.finish
+	return s
+}
 
 // finish sets the result. It never blocks: the channel has room for it.
 func (s *slot) finish(report stream.Report, err error) {
@@ -48,7 +53,7 @@ func (s *slot) reset() {
 		buf = nil
 	}
 	clear(headers)
-	*s = slot{buf: buf, ready: s.ready, rec: stream.Outgoing{Headers: headers[:0]}}
+	*s = slot{buf: buf, ready: s.ready, done: s.done, rec: stream.Outgoing{Headers: headers[:0]}}
 }
 
 // slotQueue holds slots in order. It has no bound of its own: what is in it
