@@ -66,11 +66,11 @@ func parse(text []byte) (*yaml.Node, error) {
 	var doc, more yaml.Node
 	documents := yaml.NewDecoder(bytes.NewReader(text))
 	err := documents.Decode(&doc)
-	if err == nil && documents.Decode(&more) != io.EOF {
+	if err == nil && !errors.Is(documents.Decode(&more), io.EOF) {
 		return nil, errors.New("it has more than one document: keep what stands before ---")
 	}
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		return nil, nil
 	case err != nil && strings.Contains(err.Error(), "anchor"):
 		// The message would quote a value that was left unquoted, and that may

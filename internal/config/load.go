@@ -1,6 +1,7 @@
 package config
 
 import (
+	"errors"
 	"flag"
 	"io"
 	"os"
@@ -155,7 +156,7 @@ func parseLine(args []string, problems *Problems) commandLine {
 		named, args = args[:1:1], args[1:]
 	}
 	switch err := flags.Parse(args); {
-	case err == flag.ErrHelp:
+	case errors.Is(err, flag.ErrHelp):
 		return commandLine{command: Help}
 	case err != nil:
 		problems.Add("", "%v; see `gateway help`", err)

@@ -5,6 +5,7 @@ import (
 	"crypto"
 	"crypto/x509"
 	"encoding/pem"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -122,7 +123,7 @@ func (c Context) loadIdentity(m *material, add report) {
 		key = cert
 	}
 	if m.key, err = privateKey(key.pem, c.Password); err != nil {
-		if e, ok := err.(keyError); ok && e.password {
+		if e := (keyError{}); errors.As(err, &e) && e.password {
 			key.key = "password"
 		}
 		add(key.key, "%v", err)

@@ -148,23 +148,30 @@ func TestClientShakesHands(t *testing.T) {
 		"another host, not looked at": {with(func(c *tlsconf.Context) { c.SkipHostname = true }), elsewhere, ""},
 		"stranger":                    {base, stranger, "unknown authority"},
 		"stranger, host not looked at": {
-			with(func(c *tlsconf.Context) { c.SkipHostname = true }), stranger, "unknown authority"},
+			with(func(c *tlsconf.Context) { c.SkipHostname = true }), stranger, "unknown authority",
+		},
 		"not revoked": {
-			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, hour, elsewhere.Cert)) }), w.broker, ""},
+			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, hour, elsewhere.Cert)) }), w.broker, "",
+		},
 		"revoked": {
-			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, hour, w.broker.Cert)) }), w.broker, "was revoked"},
+			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, hour, w.broker.Cert)) }), w.broker, "was revoked",
+		},
 		"revoked, host not looked at": {
 			with(func(c *tlsconf.Context) {
 				c.SkipHostname, c.CRLFile = true, crl(w.ca.Revoke(t, hour, elsewhere.Cert))
-			}), elsewhere, "was revoked"},
+			}), elsewhere, "was revoked",
+		},
 		"another host, not revoked": {
-			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, hour)) }), elsewhere, "127.0.0.1"},
+			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, hour)) }), elsewhere, "127.0.0.1",
+		},
 		"old revocation list": {
-			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, time.Now().Add(-time.Hour))) }), w.broker, "out of date"},
+			with(func(c *tlsconf.Context) { c.CRLFile = crl(w.ca.Revoke(t, time.Now().Add(-time.Hour))) }), w.broker, "out of date",
+		},
 		"another's revocation list": {
 			with(func(c *tlsconf.Context) {
 				c.CRLFile = crl(tlstest.NewAuthority(t, "ca").Revoke(t, hour))
-			}), w.broker, "no revocation list"},
+			}), w.broker, "no revocation list",
+		},
 		"ciphers": {with(func(c *tlsconf.Context) { c.Ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384:HIGH" }), w.broker, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
