@@ -35,7 +35,7 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 		slog.Int("status", statusOf(x)),
 		slog.Int64("bytes_in", x.received),
 		slog.Int64("bytes_out", x.written),
-		slog.Duration("duration", took),
+		slog.Float64("duration_seconds", took.Seconds()),
 		slog.String("request_id", x.id),
 	}
 	if x.code != "" {

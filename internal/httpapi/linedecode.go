@@ -12,6 +12,10 @@ import (
 	"sluice/internal/stream"
 )
 
+// maxHeaders bounds the headers of one record: decoded, each takes many times
+// the memory of its text.
+const maxHeaders = 1000
+
 // lineDecoder reads the record objects of one request, one after another. The
 // zero value is ready.
 type lineDecoder struct {
@@ -214,6 +218,9 @@ func (d *lineDecoder) headerValue(rec *stream.Outgoing, name string) error {
 	if err != nil {
 		return wrapMember("headers", err)
 	}
+	if len(rec.Headers) >= maxHeaders {
+		return memberError("headers", "has too many: a record may have "+thousands(maxHeaders)+" headers")
+	}
 	rec.Headers = append(rec.Headers, stream.Header{Name: name, Value: value})
 	return nil
 }
@@ -286,7 +293,7 @@ func wrapMember(name string, err error) error {
 
 // unknownMember is the error for a member that nobody defined.
 func unknownMember(at jsontext.Pointer) error {
-	e := stream.Errorf(stream.InvalidRequest, "the line has an unknown member; known are key, headers, partition, timestamp, schema, data and value")
+	e := stream.Errorf(stream.InvalidRequest, "%s is no member of a line; known are key, headers, partition, timestamp, schema, data and value", fragment(at))
 	e.Violations = []stream.Violation{{Pointer: fragment(at), Detail: "the member is unknown"}}
 	return e
 }

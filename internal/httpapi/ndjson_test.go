@@ -74,7 +74,7 @@ func TestBadLines(t *testing.T) {
 		{`{"data":1,"value":null}`, "invalid-request", "not both"},
 		{`{"value":null}`, "invalid-request", "needs a key"},
 		{`{"value":{"base64":"AA=="},"key":"k"}`, "invalid-request", "only be null"},
-		{`{"data":1,"Key":"k"}`, "invalid-request", "unknown member"},
+		{`{"data":1,"Key":"k"}`, "invalid-request", "#/Key is no member"},
 		{`{"data":1,"key":1}`, "invalid-request", `"key" is a string`},
 		{`{"data":1,"key":{"base64":"A"}}`, "invalid-request", "not base64"},
 		{`{"data":1,"key":{"base64":"AA==","x":1}}`, "invalid-request", `"key" is a string`},
@@ -89,6 +89,7 @@ func TestBadLines(t *testing.T) {
 		{`{"data":1,"headers":{"a":["x"`, "malformed-json", "too early"},
 		{`{"data":1,"headers":{"a":["x"}`, "malformed-json", "byte"},
 		{`{"data":1,"headers":{"a":"x","a":"y"}}`, "malformed-json", "same name"},
+		{`{"data":1,"headers":{"a":[` + strings.Repeat(`"",`, 1000) + `""]}}`, "invalid-request", "1,000 headers"},
 		{`{"data":1,"partition":"0"}`, "invalid-request", "partition"},
 		{`{"data":1,"partition":0.5}`, "invalid-request", "partition"},
 		{`{"data":1,"partition":-1}`, "invalid-request", "partition"},
@@ -262,6 +263,17 @@ func TestLimitOfResultsIsExact(t *testing.T) {
 		if strings.Contains(res.body, "first_offset") != ranges {
 			t.Errorf("%d lines: %s", lines, res.body)
 		}
+	}
+}
+
+func TestLargeResultsAreSummedUp(t *testing.T) {
+	// Headers come back in results: 30 lines of 500 KiB would fill 15 MiB.
+	g := newGateway(t, nil).storing()
+	line := `{"data":1,"headers":{"pad":"` + strings.Repeat("x", 500<<10) + `"}}` + "\n"
+	res := g.do(t, "POST /streams/s", strings.Repeat(line, 30), ndjson)
+	want := `{"stored":30,"failed":0,"results":[{"partition":0,"first_offset":42,"last_offset":71,"count":30}]}` + "\n"
+	if res.StatusCode != 201 || res.body != want {
+		t.Errorf("%d %.200s", res.StatusCode, res.body)
 	}
 }
 

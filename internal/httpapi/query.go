@@ -48,13 +48,14 @@ func readQuery(r *http.Request, set func(name, value string), known ...string) e
 func noQuery(r *http.Request) error { return readQuery(r, func(string, string) {}) }
 
 func unknownParameter(name string, known []string) error {
-	e := stream.Errorf(stream.InvalidRequest, "this request takes no query parameters")
+	if len(name) > 64 || !utf8.ValidString(name) {
+		name = "this"
+	}
+	e := stream.Errorf(stream.InvalidRequest, "%q is no parameter of this request; it takes none", name)
 	if len(known) > 0 {
-		e = stream.Errorf(stream.InvalidRequest, "an unknown query parameter; known are %s", strings.Join(known, ", "))
+		e = stream.Errorf(stream.InvalidRequest, "%q is no parameter of this request; it takes %s", name, strings.Join(known, ", "))
 	}
-	if len(name) <= 64 && utf8.ValidString(name) {
-		e.Violations = []stream.Violation{{Pointer: "#", Keyword: name, Detail: "the parameter is unknown"}}
-	}
+	e.Violations = []stream.Violation{{Pointer: "#", Keyword: name, Detail: "the parameter is unknown"}}
 	return e
 }
 

@@ -79,44 +79,59 @@ type offsetRange struct {
 	Count       int   `json:"count"`
 }
 
+// maxResultBytes bounds the text of the results that are kept for one answer:
+// a record's headers can be as large as its data.
+const maxResultBytes = 10 << 20
+
 // results collects the results of an NDJSON request in bounded memory: each
-// line's, up to a limit of lines; beyond it the partitions' ranges, and as
-// many failures as the limit.
+// line's, while there are few; else the partitions' ranges and the first
+// failures.
 type results struct {
-	limit  int
+	limit  int // lines that are answered one by one, and failures beyond
 	lines  int
-	each   []jsontext.Value // while lines is within the limit
-	wrong  []jsontext.Value // the failures among them, and later ones up to the limit
+	many   bool             // too many, or too large, to answer each
+	each   []jsontext.Value // unless many
+	wrong  []jsontext.Value // the first failures, which are in each, too
+	size   int              // bytes of text in each or wrong
 	ranges map[int32]*offsetRange
-	space  []byte // what records in each are cut from
+	space  []byte // what the records in each are cut from
 }
 
 func (r *results) idle() {}
 
 func (r *results) stored(rec *stream.Record) {
 	r.extendRange(rec)
-	if r.lines++; r.lines > r.limit {
-		r.each, r.space = nil, nil
+	if r.count(); r.many {
 		return
 	}
 	// Pieces that are in use stay where they are when space grows.
 	start := len(r.space)
 	r.space = appendRecord(r.space, rec, viewWithoutData)
 	r.each = append(r.each, r.space[start:len(r.space):len(r.space)])
+	r.size += len(r.space) - start
 }
 
 func (r *results) failed(p problem) {
-	if len(r.wrong) >= r.limit {
-		r.lines++
-		r.each = nil
+	r.count()
+	if r.many && (len(r.wrong) >= r.limit || r.size >= maxResultBytes) {
 		return
 	}
 	text := mustJSON(p)
+	r.size += len(text)
 	r.wrong = append(r.wrong, text)
-	if r.lines++; r.lines <= r.limit {
+	if !r.many {
 		r.each = append(r.each, text)
-	} else {
-		r.each = nil
+	}
+}
+
+// count counts one more line, and gives up answering each when it is too much.
+func (r *results) count() {
+	if r.lines++; r.many || r.lines <= r.limit && r.size < maxResultBytes {
+		return
+	}
+	r.many, r.each, r.space, r.size = true, nil, nil, 0
+	for _, text := range r.wrong {
+		r.size += len(text)
 	}
 }
 
@@ -136,7 +151,7 @@ func (r *results) extendRange(rec *stream.Record) {
 
 // list gives what is answered as results.
 func (r *results) list() []jsontext.Value {
-	if r.lines <= r.limit {
+	if !r.many {
 		return r.each
 	}
 	ranges := make([]*offsetRange, 0, len(r.ranges))
