@@ -3,6 +3,10 @@ package schemastore_test
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -46,7 +50,7 @@ func TestRefused(t *testing.T) {
 		"back reference":           {`{"pattern":"(a)\\1"}`, "#/pattern", "format"},
 		"lookahead in a name":      {`{"patternProperties":{"(?!x)":true}}`, "#/patternProperties", "propertyNames"},
 		"lookahead, draft 4":       {`{"$schema":"http://json-schema.org/draft-04/schema#","patternProperties":{"(?!x)":{}}}`, "#/patternProperties", "pattern"},
-		"pattern too large":        {`{"pattern":"((x{100}){10}){100}"}`, "#/pattern", "format"},
+		"pattern too large":        {`{"pattern":"(abcdefghijklmnopqrst){1000}"}`, "#/pattern", "format"},
 		"items as a list":          {`{"items":[{"type":"string"}]}`, "#/items", "type"},
 		"negative minLength":       {`{"minLength":-1}`, "#/minLength", "minimum"},
 		"minimum as text":          {`{"minimum":"1"}`, "#/minimum", "type"},
@@ -93,6 +97,34 @@ func TestRefused(t *testing.T) {
 			checkWords(t, e.Message)
 			checkSize(t, err)
 		})
+	}
+}
+
+// TestReferencesAreNotFetched: not even where the target is there to be had,
+// and the answer does not tell.
+func TestReferencesAreNotFetched(t *testing.T) {
+	present := filepath.Join(t.TempDir(), "schema.json")
+	if err := os.WriteFile(present, []byte(`{"type":"string"}`), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	hits := make(chan string, 10)
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		hits <- r.URL.Path
+		_, _ = w.Write([]byte(`{"type":"string"}`))
+	}))
+	defer server.Close()
+	for _, keyword := range []string{"$ref", "$schema", "$dynamicRef"} {
+		for _, target := range []string{"file://" + present, server.URL + "/schema.json"} {
+			_, err := schemastore.Compile(fmt.Appendf(nil, `{%q:%q}`, keyword, target))
+			if stream.CodeOf(err) != stream.InvalidSchema {
+				t.Errorf("%s %s: got %v", keyword, target, err)
+			}
+		}
+	}
+	select {
+	case path := <-hits:
+		t.Errorf("%s was fetched", path)
+	default:
 	}
 }
 
