@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -51,23 +52,22 @@ func (a *api) fail(x *exchange, r *http.Request, err error) {
 // explain gives the error to show for err, and logs faults of the gateway.
 func (a *api) explain(x *exchange, ctx context.Context, err error) *stream.Error {
 	var e *stream.Error
-	known := errors.As(err, &e)
-	if known && e.Code != stream.Internal {
-		if _, listed := kinds[e.Code]; listed {
-			return e
-		}
+	if !errors.As(err, &e) {
+		e = &stream.Error{Code: stream.Internal, Err: err}
 	}
-	if !known && ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
+	if _, listed := kinds[e.Code]; listed && e.Code != stream.Internal {
+		return e
+	}
+	if ctx.Err() != nil && (errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)) {
 		// The client has gone, and nobody reads this; or the gateway stops.
-		return &stream.Error{Code: stream.Overloaded, Message: "the request was given up before it was done", Outcome: x.outcome}
+		return &stream.Error{
+			Code: stream.Overloaded, Message: "the request was given up before it was done",
+			Outcome: cmp.Or(e.Outcome, x.outcome),
+		}
 	}
 	a.Log.LogAttrs(ctx, slog.LevelError, "request failed",
 		slog.Any("error", err), slog.String("request_id", x.id))
-	shown := internalError(x)
-	if known {
-		shown.Outcome = e.Outcome
-	}
-	return shown
+	return internalError(x).WithOutcome(e.Outcome)
 }
 
 // answer writes the error as a problem, unless an answer has begun.

@@ -250,19 +250,24 @@ func TestRetryAfter(t *testing.T) {
 }
 
 func TestClientGoneIsNoError(t *testing.T) {
-	g := newGateway(t, nil)
-	ctx, cancel := context.WithCancel(context.Background())
-	g.publisher.publish = func(ctx context.Context, _ *stream.Outgoing) (stream.Report, error) {
-		cancel()
-		return stream.Report{}, ctx.Err()
-	}
-	r := httptest.NewRequestWithContext(ctx, "POST", "/streams/s", strings.NewReader("1"))
-	p := g.send(t, r).wantProblem(t, stream.Overloaded, 503)
-	if p.Outcome != "unknown" {
-		t.Errorf("outcome %q", p.Outcome)
-	}
-	if got := g.log.lines(`"level":"ERROR"`); len(got) > 0 {
-		t.Error(got)
+	for _, wrap := range []func(error) error{
+		func(err error) error { return err },
+		func(err error) error { return stream.Errorf(stream.Internal, "m").Because(err) },
+	} {
+		g := newGateway(t, nil)
+		ctx, cancel := context.WithCancel(context.Background())
+		g.publisher.publish = func(ctx context.Context, _ *stream.Outgoing) (stream.Report, error) {
+			cancel()
+			return stream.Report{}, wrap(ctx.Err())
+		}
+		r := httptest.NewRequestWithContext(ctx, "POST", "/streams/s", strings.NewReader("1"))
+		p := g.send(t, r).wantProblem(t, stream.Overloaded, 503)
+		if p.Outcome != "unknown" {
+			t.Errorf("outcome %q", p.Outcome)
+		}
+		if got := g.log.lines(`"level":"ERROR"`); len(got) > 0 {
+			t.Error(got)
+		}
 	}
 }
 
