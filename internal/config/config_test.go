@@ -159,8 +159,8 @@ func TestCommands(t *testing.T) {
 		}
 	}
 	for _, args := range []string{"run", "check version", "check check", "--no-such", "--listen"} {
-		if _, problems := load(t, strings.Fields(args), nil, ""); len(problems) != 1 {
-			t.Errorf("%q: %v", args, problems)
+		if inv, problems := load(t, strings.Fields(args), nil, ""); len(problems) != 1 || inv.Command == config.Help {
+			t.Errorf("%q: %s, %v", args, inv.Command, problems)
 		}
 	}
 }

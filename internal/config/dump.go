@@ -1,9 +1,19 @@
 package config
 
-import "go.yaml.in/yaml/v3"
+import (
+	"bytes"
+
+	"go.yaml.in/yaml/v3"
+)
 
 // Dump gives the configuration in the form of the file, secrets redacted.
 func (c Config) Dump() (string, error) {
-	b, err := yaml.Marshal(c)
-	return string(b), err
+	var b bytes.Buffer
+	e := yaml.NewEncoder(&b)
+	e.SetIndent(2)
+	if err := e.Encode(c); err != nil {
+		return "", err
+	}
+	err := e.Close()
+	return b.String(), err
 }

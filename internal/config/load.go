@@ -42,7 +42,8 @@ Usage: gateway [command] [flags]
 
 Commands:
   serve     run the gateway (what it does without a command)
-  check     check the configuration, print it without secrets, and end
+  check     check the configuration, print it without secrets, see that Kafka
+            answers, and end
   version   print the version
   help      print this text
 
@@ -167,7 +168,7 @@ func parseLine(args []string, problems *Problems) commandLine {
 	}
 	if len(named) > 1 || !slices.Contains([]Command{Serve, Check, Version, Help}, line.command) {
 		problems.Add("", "the commands are serve, check, version and help, one at a time; see `gateway help`")
-		line.command = Help
+		line.command = Serve // not Help, which would pass over the problem
 	}
 	return line
 }
