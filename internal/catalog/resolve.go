@@ -21,11 +21,30 @@ func (c *Catalog) Resolve(ctx context.Context, rec *stream.Outgoing) (stream.Tar
 		}
 		b, bound = c.Bindings.Binding(rec.Stream)
 	}
-	if !bound {
-		if err := c.refuseUnbound(ctx, rec.Stream); err != nil {
-			return stream.Target{}, err
-		}
+	if bound {
+		return c.target(ctx, rec, b)
+	}
+	_, err := c.Topics.Exists(ctx, c.Names.Topic(rec.Stream))
+	switch stream.CodeOf(err) {
+	case "":
+		return c.resolveExisting(ctx, rec)
+	case stream.UnknownStream:
 		return c.found(ctx, rec, b)
+	default:
+		return stream.Target{}, err
+	}
+}
+
+// resolveExisting is for a stream that was not bound when its topic was seen to
+// exist. Whoever makes a stream binds it before it makes the topic, so that
+// now the binding is there, unless the topic is somebody else's.
+func (c *Catalog) resolveExisting(ctx context.Context, rec *stream.Outgoing) (stream.Target, error) {
+	if err := c.Bindings.Sync(ctx); err != nil {
+		return stream.Target{}, err
+	}
+	b, bound := c.Bindings.Binding(rec.Stream)
+	if !bound {
+		return stream.Target{}, unbound(rec.Stream)
 	}
 	return c.target(ctx, rec, b)
 }
@@ -53,19 +72,6 @@ func (c *Catalog) Revive(ctx context.Context, rec *stream.Outgoing) (stream.Targ
 		return c.Resolve(ctx, rec)
 	}
 	return c.found(ctx, rec, b)
-}
-
-// refuseUnbound gives nil when there is no topic, UnboundStream when there is.
-func (c *Catalog) refuseUnbound(ctx context.Context, id string) error {
-	_, err := c.Topics.Exists(ctx, c.Names.Topic(id))
-	switch stream.CodeOf(err) {
-	case "":
-		return unbound(id)
-	case stream.UnknownStream:
-		return nil
-	default:
-		return err
-	}
 }
 
 // found makes the stream for its first record: bound to the schema that the

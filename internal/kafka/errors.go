@@ -44,6 +44,10 @@ var failures = map[ckafka.ErrorCode]failure{
 	ckafka.ErrNotEnoughReplicasAfterAppend: {stream.NotEnoughReplicas, stream.OutcomeUnclear, "the record was written, but to fewer replicas than the stream's min.insync.replicas", retryUnavailable},
 	ckafka.ErrQueueFull:                    {stream.Overloaded, stream.NotStored, "the gateway's queue to Kafka is full; try again a little later", retryOverloaded},
 	ckafka.ErrMsgTimedOut:                  {stream.OutcomeUnknown, stream.OutcomeUnclear, "Kafka did not acknowledge the record within publish_timeout: it may be stored or not", 0},
+	ckafka.ErrOutOfOrderSequenceNumber:     sequenceLost,
+	ckafka.ErrDuplicateSequenceNumber:      sequenceLost,
+	ckafka.ErrUnknownProducerID:            sequenceLost,
+	ckafka.ErrInvalidProducerEpoch:         sequenceLost,
 	ckafka.ErrPurgeInflight:                {stream.OutcomeUnknown, stream.OutcomeUnclear, "the record was on its way when the gateway had to give up its connection: it may be stored or not", 0},
 	ckafka.ErrPurgeQueue:                   {stream.KafkaUnavailable, stream.NotStored, "the gateway had to renew its connection before the record was sent; send it again", retryOverloaded},
 	ckafka.ErrFatal:                        {stream.KafkaUnavailable, stream.NotStored, "the gateway renews its connection to Kafka; send the record again", retryOverloaded},
@@ -74,6 +78,13 @@ var failures = map[ckafka.ErrorCode]failure{
 	ckafka.ErrOffsetOutOfRange:          {stream.UnknownRecord, stream.NotStored, "there is no record at that offset", 0},
 	ckafka.ErrCoordinatorNotAvailable:   unavailable,
 	ckafka.ErrCoordinatorLoadInProgress: unavailable,
+}
+
+// sequenceLost is what the broker says to a producer whose records it has lost
+// track of.
+var sequenceLost = failure{
+	stream.OutcomeUnknown, stream.OutcomeUnclear,
+	"Kafka lost track of the gateway's records for this stream, as it does when the topic is made anew: the record may be stored or not", 0,
 }
 
 var unavailable = failure{

@@ -14,6 +14,9 @@ import (
 	"sluice/internal/stream"
 )
 
+// logRetry is the pause between attempts to read the log.
+const logRetry = 50 * time.Millisecond
+
 // LogOptions is what a Log needs.
 type LogOptions struct {
 	Topic    string // compacted, of one partition; made if there is none
@@ -258,17 +261,25 @@ func (l *Log) bury(entity string) {
 // whenever it turns out to be another one: deleted, cut off, tampered with.
 func (l *Log) follow() {
 	for l.stopped.Err() == nil {
+		if l.Cluster.Reachable() != nil {
+			l.pause()
+			continue
+		}
 		err := l.read()
 		if l.stopped.Err() != nil {
 			return
 		}
 		l.log.Warn("reading the log anew", "error", err)
-		t := time.NewTimer(probeDownInterval)
-		select {
-		case <-l.stopped.Done():
-		case <-t.C:
-		}
-		t.Stop()
+		l.pause()
+	}
+}
+
+func (l *Log) pause() {
+	t := time.NewTimer(logRetry)
+	defer t.Stop()
+	select {
+	case <-l.stopped.Done():
+	case <-t.C:
 	}
 }
 
@@ -309,9 +320,6 @@ func (l *Log) read() error {
 func (l *Log) prepare() (begin, end int64, err error) {
 	ctx, cancel := context.WithTimeout(l.stopped, adminTimeout)
 	defer cancel()
-	if err := l.Cluster.Reachable(); err != nil {
-		return 0, 0, err
-	}
 	if err := l.Admin.ensureLog(ctx, l.Topic); err != nil {
 		return 0, 0, err
 	}

@@ -21,6 +21,21 @@ type ProducerOptions struct {
 	MaxRecordBytes int           // the largest value the gateway takes, in bytes; the client's own limit lies above it
 }
 
+// producerDefaults hold unless the configuration says otherwise.
+//
+// Each record waits for its own report, so nothing is gained by lingering:
+// batches come from concurrency. And one request at a time is in flight to a
+// broker. That makes batches grow by themselves under load, and it is the only
+// way to lose nothing on a partition that was just made: of two requests the
+// broker may refuse the first, for it does not know the partition yet, take the
+// second, and then take the repeated first for a duplicate (KAFKA-15591).
+var producerDefaults = ckafka.ConfigMap{
+	"linger.ms":                             0,
+	"max.in.flight.requests.per.connection": 1,
+	"queue.buffering.max.messages":          100_000,
+	"queue.buffering.max.kbytes":            128 << 10,
+}
+
 // Producer publishes with acks=all and idempotence (KIP-98), so that a
 // record that was reported is stored once and in order. It may be used by any
 // number of goroutines. When librdkafka reports a fatal error, a new producer
@@ -66,8 +81,7 @@ func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
 	return p, nil
 }
 
-// open makes librdkafka's producer. Each record waits for its own report, so
-// nothing is gained by lingering: batches come from concurrency.
+// open makes librdkafka's producer.
 func (p *Producer) open() (*generation, error) {
 	cfg, err := p.cluster.config(ckafka.ConfigMap{
 		"acks":                      "all",
@@ -82,7 +96,7 @@ func (p *Producer) open() (*generation, error) {
 	if err != nil {
 		return nil, err
 	}
-	for name, value := range map[string]any{"linger.ms": 0, "queue.buffering.max.messages": 100_000, "queue.buffering.max.kbytes": 128 << 10} {
+	for name, value := range producerDefaults {
 		if _, set := cfg[name]; !set {
 			cfg[name] = value
 		}
@@ -193,6 +207,10 @@ func (p *Producer) report(m *ckafka.Message) {
 	p.cluster.metrics.delivery.Observe(time.Since(w.queued).Seconds())
 	err := m.TopicPartition.Error
 	switch {
+	case err == nil && m.TopicPartition.Offset < 0:
+		// The broker took the record for one that it has already, and has
+		// forgotten where. That can be wrong: see producerDefaults.
+		w.delivered(stream.Report{}, toError(ckafka.NewError(ckafka.ErrDuplicateSequenceNumber, "reported as stored, without an offset", false)))
 	case err == nil:
 		w.delivered(stream.Report{
 			Partition: m.TopicPartition.Partition,
