@@ -82,6 +82,13 @@ func TestStreamedFailures(t *testing.T) {
 	}
 	golden(t, "streamed.ndjson", res.body)
 
+	// So it is when nothing is stored at all.
+	g = newGateway(t, nil).failing(func(string) (error, bool) { return stream.Errorf(stream.KafkaUnavailable, "m"), false })
+	res = g.do(t, "POST /streams/s", strings.Repeat("{\"data\":1}\n", 50), ndjson, "Accept: application/x-ndjson")
+	if res.StatusCode != 200 || strings.Count(res.body, "kafka-unavailable") != 50 || !strings.HasSuffix(res.body, "{\"stored\":0,\"failed\":50}\n") {
+		t.Error(res.StatusCode, res.body)
+	}
+
 	// The first record fails at once: that is the answer.
 	g = newGateway(t, nil).failing(func(string) (error, bool) { return stream.Errorf(stream.UnknownStream, "m"), true })
 	g.do(t, "POST /streams/s", "{\"data\":1}\n", ndjson, "Accept: application/x-ndjson").wantProblem(t, stream.UnknownStream, 404)

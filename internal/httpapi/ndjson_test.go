@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -312,35 +313,59 @@ type failingReader struct{}
 
 func (failingReader) Read([]byte) (int, error) { return 0, io.ErrUnexpectedEOF }
 
+func TestEachLineHasItsSchema(t *testing.T) {
+	g := newGateway(t, nil)
+	kept := g.keep()
+	var got []string
+	g.do(t, "POST /streams/s", `{"data":1,"schema":"A:1"}
+{"data":1,"schema":"A:1"}
+{"data":1,"schema":"B"}
+{"data":1}
+{"data":1,"schema":"\u0041:2"}`, ndjson)
+	for _, rec := range *kept {
+		got = append(got, rec.Schema.String())
+	}
+	if diff := cmp.Diff([]string{"A:1", "A:1", "B", "", "A:2"}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestWindowBoundsWhatIsInFlight(t *testing.T) {
+	describedAPI(t) // read outside of the bubbles, which share it
 	for name, limits := range map[string]httpapi.Limits{
 		"records": {WindowRecords: 5},
-		"bytes":   {WindowBytes: 5 * 600},
+		"bytes":   {WindowBytes: 5*(4<<10) + 1},
 	} {
 		t.Run(name, func(t *testing.T) {
-			g := newGateway(t, func(o *httpapi.Options) { o.Limits = limits })
-			inFlight := make(chan func(stream.Report, error), 100)
-			most, offset := 0, int64(0)
-			g.publisher.enqueue = func(_ context.Context, rec *stream.Outgoing, done func(stream.Report, error)) error {
-				inFlight <- done
-				most = max(most, len(inFlight))
-				if len(inFlight) == 5 || string(rec.Data) == `"last"` { // the next one would not be let through
-					for len(inFlight) > 0 {
-						offset++
-						go (<-inFlight)(stream.Report{Offset: offset, Timestamp: noon}, nil)
-					}
-				}
-				return nil
-			}
-			line := `{"data":1,"headers":{"pad":"` + strings.Repeat("x", 450) + `"}}` + "\n"
-			res := g.do(t, "POST /streams/s", strings.Repeat(line, 100)+`{"data":"last"}`, ndjson)
-			if res.StatusCode != 201 {
-				t.Fatal(res.StatusCode, res.body)
-			}
-			if most > 5 {
-				t.Errorf("%d were in flight", most)
-			}
+			synctest.Test(t, func(t *testing.T) { testWindow(t, limits) })
 		})
+	}
+}
+
+// testWindow sends 100 lines that take 4 KiB each, and completes none before
+// the gateway waits.
+func testWindow(t *testing.T, limits httpapi.Limits) {
+	g := newGateway(t, func(o *httpapi.Options) { o.Limits = limits })
+	inFlight := make(chan func(stream.Report, error), 100)
+	g.publisher.enqueue = func(_ context.Context, _ *stream.Outgoing, done func(stream.Report, error)) error {
+		inFlight <- done
+		return nil
+	}
+	line := `{"data":1,"headers":{"pad":"` + strings.Repeat("x", 3500) + `"}}` + "\n"
+	answered := make(chan reply)
+	go func() { answered <- g.do(t, "POST /streams/s", strings.Repeat(line, 100), ndjson) }()
+	for stored := int64(0); stored < 100; {
+		synctest.Wait()
+		if n := len(inFlight); n != 5 {
+			t.Fatalf("%d are in flight", n)
+		}
+		for range 5 {
+			(<-inFlight)(stream.Report{Offset: stored, Timestamp: noon, Schema: "Order:1"}, nil)
+			stored++
+		}
+	}
+	if res := <-answered; res.StatusCode != 201 {
+		t.Errorf("%d %s", res.StatusCode, res.body)
 	}
 }
 

@@ -79,6 +79,28 @@ func TestPublishOne(t *testing.T) {
 	}
 }
 
+func TestRecordHeadersAreSorted(t *testing.T) {
+	g := newGateway(t, nil)
+	kept := g.keep()
+	g.do(t, "POST /streams/s", "1", "Kafka-Header-D: 4", "Kafka-Header-B: 2", "Kafka-Header-Traceparent: own",
+		"Kafka-Header-A: 1", "Kafka-Header-C: 3", "Traceparent: not this one", "Baggage: x=1")
+	want := []stream.Header{
+		{Name: "a", Value: []byte("1")},
+		{Name: "b", Value: []byte("2")},
+		{Name: "baggage", Value: []byte("x=1")},
+		{Name: "c", Value: []byte("3")},
+		{Name: "d", Value: []byte("4")},
+		{Name: "traceparent", Value: []byte("own")},
+	}
+	if diff := cmp.Diff(want, (*kept)[0].Headers); diff != "" {
+		t.Error(diff)
+	}
+	g.do(t, "POST /streams/s", "1", "Traceparent: one", "Traceparent: two")
+	if headers := (*kept)[1].Headers; len(headers) > 0 {
+		t.Errorf("two traceparents are none: %v", headers)
+	}
+}
+
 func TestPublishDefaults(t *testing.T) {
 	for _, contentType := range []string{"", "application/json", "text/plain", "application/x-www-form-urlencoded"} {
 		g := newGateway(t, nil)
@@ -312,7 +334,8 @@ func TestPreferIsParsed(t *testing.T) {
 		"Respond-Async ; foo=bar":        202,
 		`respond-async=""`:               202,
 		`x="a, respond-async"`:           201,
-		`x="a\", respond-async"`:         201,
+		`x="a, respond-async, b"`:        201,
+		`x="a\", respond-async, b"`:      201,
 		"respond-async=no":               201,
 		"handling=strict, respond-async": 202,
 		"foo; respond-async":             201,
