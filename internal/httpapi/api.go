@@ -120,6 +120,7 @@ func New(o Options) http.Handler { return newAPI(o).routes() }
 
 func newAPI(o Options) *api {
 	o.Limits = o.Limits.withDefaults()
+	o.Log = o.Log.With("component", "http")
 	a := &api{
 		Options: o,
 		metrics: newMetrics(o.Registerer),

@@ -10,7 +10,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"go.yaml.in/yaml/v3"
 
+	"sluice/api"
 	"sluice/internal/stream"
 )
 
@@ -86,5 +88,44 @@ func TestDescriptionListsTheCodes(t *testing.T) {
 	slices.Sort(described)
 	if diff := cmp.Diff(want, described); diff != "" {
 		t.Errorf("codes (-) and openapi.yaml (+) differ:\n%s", diff)
+	}
+}
+
+func TestExamplesOfProblemsAreTrue(t *testing.T) {
+	var tree any
+	if err := yaml.Unmarshal(api.OpenAPI, &tree); err != nil {
+		t.Fatal(err)
+	}
+	g := newGateway(t, nil)
+	found := 0
+	eachMap(tree, func(m map[string]any) {
+		kind, _ := m["type"].(string)
+		if !strings.HasPrefix(kind, "/problems/") {
+			return
+		}
+		found++
+		var page problem
+		g.do(t, "GET "+kind, "", "Accept: application/json").json(t, &page)
+		if m["title"] != page.Title || m["status"] != page.Status {
+			t.Errorf("example %v; the page says %q, %d", m, page.Title, page.Status)
+		}
+	})
+	if found < 5 {
+		t.Errorf("only %d examples found", found)
+	}
+}
+
+// eachMap calls f for every object in the tree.
+func eachMap(tree any, f func(map[string]any)) {
+	switch v := tree.(type) {
+	case map[string]any:
+		f(v)
+		for _, member := range v {
+			eachMap(member, f)
+		}
+	case []any:
+		for _, element := range v {
+			eachMap(element, f)
+		}
 	}
 }
