@@ -144,6 +144,7 @@ func (g *gateway) failing(fail func(data string) (err error, atOnce bool)) *gate
 func TestLinesStatus(t *testing.T) {
 	kafka := stream.Errorf(stream.KafkaUnavailable, "m").WithOutcome(stream.NotStored)
 	replicas := stream.Errorf(stream.NotEnoughReplicas, "m").WithOutcome(stream.NotStored)
+	appended := stream.Errorf(stream.NotEnoughReplicas, "m").WithOutcome(stream.OutcomeUnclear)
 	unknown := stream.Errorf(stream.OutcomeUnknown, "m").WithOutcome(stream.OutcomeUnclear)
 	violation := stream.Errorf(stream.SchemaViolation, "m").WithOutcome(stream.NotStored)
 	mismatch := stream.Errorf(stream.SchemaMismatch, "m").WithOutcome(stream.NotStored)
@@ -162,6 +163,7 @@ func TestLinesStatus(t *testing.T) {
 		{"none, by the broker", []error{violation, replicas}, 503, stream.NotEnoughReplicas, "not_stored"},
 		{"none, by the broker and unknown", []error{unknown, replicas}, 503, stream.NotEnoughReplicas, "unknown"},
 		{"none, unknown", []error{unknown, unknown}, 504, stream.OutcomeUnknown, "unknown"},
+		{"none, unknown by the broker", []error{appended, appended}, 504, stream.OutcomeUnknown, "unknown"},
 		{"none, content and unknown", []error{violation, unknown}, 504, stream.OutcomeUnknown, "unknown"},
 		{"none, a fault", []error{fmt.Errorf("secret"), violation}, 500, stream.Internal, "unknown"},
 	}
