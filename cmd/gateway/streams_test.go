@@ -97,11 +97,14 @@ func TestStreams(t *testing.T) {
 			t.Error("the topic is back")
 		}
 		// And made again is new.
-		g.post(t, "/streams/made?schema=Order:1&key=k", `{"id":1}`).want(t, 201)
-		b.DeleteLater(t, b.Prefix()+"made")
-		if got := g.get(t, "/streams/made/records/0/0").want(t, 200); got["offset"] != json.Number("0") {
-			t.Errorf("got %v", got)
+		for i := range 3 {
+			again := g.post(t, "/streams/made?schema=Order:1&key=k", `{"id":1}`)
+			if got := again.want(t, 201); got["offset"] != json.Number(fmt.Sprint(i)) {
+				t.Errorf("got %v, want offset %d", got, i)
+			}
+			g.get(t, again.header.Get("Location")).want(t, 200)
 		}
+		b.DeleteLater(t, b.Prefix()+"made")
 	})
 }
 

@@ -39,15 +39,23 @@ type Schemas interface {
 	Register(ctx context.Context, r stream.Registration) (v stream.SchemaVersion, created bool, err error)
 }
 
+// Producer publishes to the topics, and keeps in mind what it knows of them.
+type Producer interface {
+	// Made tells it that a topic was just made.
+	Made(ctx context.Context, topic string) error
+	// Refresh tells it to look at a topic anew.
+	Refresh(ctx context.Context, topic string) error
+}
+
 // Options is what a Catalog needs.
 type Options struct {
 	Topics            Topics
 	Bindings          Bindings
 	Schemas           Schemas
 	Names             stream.Topics
-	DefaultPartitions int                                 // for new streams; 0: the broker's
-	AutoCreate        bool                                // a publish that names a schema makes the stream
-	Refresh           func(context.Context, string) error // tells the producer of a new or changed topic
+	DefaultPartitions int  // for new streams; 0: the broker's
+	AutoCreate        bool // a publish that names a schema makes the stream
+	Producer          Producer
 	Log               *slog.Logger
 }
 

@@ -101,10 +101,13 @@ func (c *Catalog) makeUnbound(ctx context.Context, id string, ch stream.Change, 
 		return err
 	}
 	created, err := c.Topics.Create(ctx, spec)
-	if err == nil && !created {
+	switch {
+	case err != nil:
+		return err
+	case !created:
 		return errMeanwhile
 	}
-	return err
+	return c.Producer.Made(ctx, spec.Name)
 }
 
 // alter changes a stream that exists.
@@ -119,7 +122,7 @@ func (c *Catalog) alter(ctx context.Context, id string, t stream.Topic, ch strea
 		if err := c.Topics.AddPartitions(ctx, t.Name, *ch.Partitions); err != nil {
 			return err
 		}
-		if err := c.Refresh(ctx, t.Name); err != nil {
+		if err := c.Producer.Refresh(ctx, t.Name); err != nil {
 			return err
 		}
 	}

@@ -31,7 +31,7 @@ func (c *Catalog) create(ctx context.Context, id string, spec stream.TopicSpec, 
 		}
 		return err
 	}
-	return c.Refresh(ctx, spec.Name)
+	return c.Producer.Made(ctx, spec.Name)
 }
 
 // takeBack removes a binding whose topic could not be made. If it fails the

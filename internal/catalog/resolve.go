@@ -60,7 +60,7 @@ func (c *Catalog) Revive(ctx context.Context, rec *stream.Outgoing) (stream.Targ
 	_, err := c.Topics.Exists(ctx, topic)
 	switch {
 	case err == nil:
-		if err := c.Refresh(ctx, topic); err != nil {
+		if err := c.Producer.Refresh(ctx, topic); err != nil {
 			return stream.Target{}, missing(err, rec.Stream)
 		}
 		return c.Resolve(ctx, rec)

@@ -34,7 +34,7 @@ func NewAdmin(c *Cluster, replicationFactor int) *Admin {
 
 // Topics lists all topics, sorted by name, without ids and settings.
 func (a *Admin) Topics(ctx context.Context) ([]stream.Topic, error) {
-	md, err := a.cluster.handle.GetMetadata(nil, true, timeout(ctx))
+	md, err := metadata(ctx, a.cluster.handle, nil, true)
 	if err != nil {
 		return nil, toError(err)
 	}
@@ -116,7 +116,7 @@ func (a *Admin) defaultReplication(ctx context.Context) (int, error) {
 	if a.replicationFactor > 0 {
 		return a.replicationFactor, nil
 	}
-	md, err := a.cluster.handle.GetMetadata(nil, false, timeout(ctx))
+	md, err := metadata(ctx, a.cluster.handle, nil, false)
 	if err != nil {
 		return 0, toError(err)
 	}
@@ -145,7 +145,7 @@ func (a *Admin) until(ctx context.Context, name string, exists bool) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for agreed := 0; agreed < 3; {
-		md, err := a.cluster.handle.GetMetadata(&name, false, timeout(ctx))
+		md, err := metadata(ctx, a.cluster.handle, &name, false)
 		if err == nil && settled(md.Topics[name], exists) {
 			agreed++
 		} else {

@@ -181,6 +181,43 @@ func slogLevel(syslog int) slog.Level {
 	}
 }
 
+// asker is any of librdkafka's clients: all can ask about topics.
+type asker interface {
+	GetMetadata(topic *string, allTopics bool, timeoutMs int) (*ckafka.Metadata, error)
+	QueryWatermarkOffsets(topic string, partition int32, timeoutMs int) (low, high int64, err error)
+}
+
+// metadata asks about one topic, all topics, or, without either, the brokers.
+func metadata(ctx context.Context, a asker, topic *string, all bool) (md *ckafka.Metadata, err error) {
+	err = askAgain(func() error {
+		md, err = a.GetMetadata(topic, all, timeout(ctx))
+		return err
+	})
+	return md, err
+}
+
+// bounds asks for a partition's first offset and the one after its last.
+func bounds(ctx context.Context, a asker, topic string, partition int32) (low, high int64, err error) {
+	err = askAgain(func() error {
+		low, high, err = a.QueryWatermarkOffsets(topic, partition, timeout(ctx))
+		return err
+	})
+	return low, high, err
+}
+
+// askAgain repeats a question that librdkafka gave up because it let go of the
+// connection it had asked on: that of a bootstrap address that turned out to be
+// a broker known by another name, or of a broker that left the cluster.
+func askAgain(ask func() error) error {
+	var err error
+	for range 3 {
+		if err = ask(); !is(err, ckafka.ErrDestroy, ckafka.ErrDestroyBroker) {
+			break
+		}
+	}
+	return err
+}
+
 // timeout gives what is left of ctx in milliseconds, callTimeout at most.
 func timeout(ctx context.Context) int {
 	left := callTimeout

@@ -139,7 +139,7 @@ func (l *Log) syncAll() {
 func (l *Log) readToEnd() error {
 	ctx, cancel := context.WithTimeout(l.stopped, callTimeout)
 	defer cancel()
-	_, end, err := l.Cluster.handle.QueryWatermarkOffsets(l.Topic, 0, timeout(ctx))
+	_, end, err := bounds(ctx, l.Cluster.handle, l.Topic, 0)
 	if err != nil {
 		return logError(err)
 	}
@@ -326,7 +326,7 @@ func (l *Log) prepare() (begin, end int64, err error) {
 	if err := l.Producer.Refresh(ctx, l.Topic); err != nil {
 		return 0, 0, err
 	}
-	return l.Cluster.handle.QueryWatermarkOffsets(l.Topic, 0, timeout(ctx))
+	return bounds(ctx, l.Cluster.handle, l.Topic, 0)
 }
 
 // restart forgets the state, to read from offset on.

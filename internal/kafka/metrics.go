@@ -39,7 +39,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Namespace: "sluice", Subsystem: "kafka", Name: "client_errors_total", Help: "Errors that librdkafka reported, by client and code.",
 		}, []string{"client", "code"}),
 		replaced: f.NewCounter(prometheus.CounterOpts{
-			Namespace: "sluice", Subsystem: "kafka", Name: "producer_replacements_total", Help: "Producers given up after a fatal error.",
+			Namespace: "sluice", Subsystem: "kafka", Name: "producer_replacements_total", Help: "Producers replaced: after a fatal error, or because a topic was made anew.",
 		}),
 		delivery: f.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "delivery_seconds", Help: "Time from queueing a record to its delivery report.",

@@ -59,6 +59,7 @@ type generation struct {
 	handle *ckafka.Producer
 	inside sync.RWMutex
 	gone   bool
+	topics sync.Map // topic → struct{}: those it has sent to, and counts its records for
 }
 
 // pending is a message's opaque: it finds its waiter again.
@@ -155,6 +156,9 @@ func (p *Producer) produceAnew(m *ckafka.Message, unknown error) error {
 	if err := p.look(*m.TopicPartition.Topic); err != nil {
 		return err
 	}
+	if is(unknown, ckafka.ErrUnknownTopic) {
+		p.renew(*m.TopicPartition.Topic)
+	}
 	if err := p.produce(m); !is(err, ckafka.ErrUnknownTopic) {
 		return err
 	}
@@ -180,7 +184,11 @@ func (g *generation) produce(m *ckafka.Message) (err error, usable bool) {
 	if g.gone {
 		return nil, false
 	}
-	err = g.handle.Produce(m, nil)
+	if err = g.handle.Produce(m, nil); err == nil {
+		if _, known := g.topics.Load(*m.TopicPartition.Topic); !known {
+			g.topics.Store(*m.TopicPartition.Topic, struct{}{})
+		}
+	}
 	return err, !isFatal(err)
 }
 
@@ -250,15 +258,43 @@ func (p *Producer) replace(g *generation) {
 	if p.current.Load() != g || p.closed.Load() {
 		return
 	}
+	p.log.Error("the producer failed", "error", g.handle.GetFatalError())
+	if p.succeed() {
+		p.running.Go(g.retire)
+	}
+}
+
+// renew replaces the producer if it has sent to a topic that was made anew
+// since. It counts its records by topic, and a broker may refuse a new topic's
+// first record that is not numbered 0. Nobody sends until what is on its way
+// has been reported, so order is kept and nothing is given up.
+func (p *Producer) renew(topic string) {
+	p.replaced.Lock()
+	defer p.replaced.Unlock()
+	g := p.current.Load()
+	if _, sent := g.topics.Load(topic); !sent || p.closed.Load() {
+		return
+	}
+	g.inside.Lock()
+	g.handle.Flush(int(callTimeout.Milliseconds()))
+	succeeded := p.succeed()
+	g.inside.Unlock()
+	if succeeded {
+		p.running.Go(g.retire)
+	}
+}
+
+// succeed makes a new generation the current one. The lock is held.
+func (p *Producer) succeed() bool {
 	next, err := p.open()
 	if err != nil {
 		p.log.Error("cannot replace the producer", "error", err)
-		return
+		return false
 	}
-	p.log.Error("producer replaced", "error", g.handle.GetFatalError())
+	p.log.Info("producer replaced")
 	p.cluster.metrics.replaced.Inc()
 	p.start(next)
-	p.running.Go(g.retire)
+	return true
 }
 
 // retire frees a generation that nobody enters any more.
@@ -272,6 +308,13 @@ func (g *generation) retire() {
 	g.handle.Close()
 }
 
+// Made tells the producer that a topic was just made, so that it sees it at
+// once, and does not take it for an earlier one of that name.
+func (p *Producer) Made(ctx context.Context, topic string) error {
+	p.renew(topic)
+	return p.Refresh(ctx, topic)
+}
+
 // Refresh asks Kafka anew about a topic, so that the producer sees at once that
 // it was made or grew. The error is UnknownStream when there is no such topic.
 func (p *Producer) Refresh(ctx context.Context, topic string) error {
@@ -281,7 +324,7 @@ func (p *Producer) Refresh(ctx context.Context, topic string) error {
 	if g.gone {
 		return ended(ctx)
 	}
-	md, err := g.handle.GetMetadata(&topic, false, timeout(ctx))
+	md, err := metadata(ctx, g.handle, &topic, false)
 	if err != nil {
 		return toError(err)
 	}
@@ -298,12 +341,14 @@ func (p *Producer) look(topic string) error {
 }
 
 // Close waits until what was queued is reported, at most until ctx ends, then
-// gives up the rest, and says how many records that were. Nothing may be sent
-// any more.
+// gives up the rest, and says how many records that were. Send fails from then
+// on, and a second call does nothing.
 func (p *Producer) Close(ctx context.Context) error {
 	p.replaced.Lock()
 	defer p.replaced.Unlock()
-	p.closed.Store(true)
+	if p.closed.Swap(true) {
+		return nil
+	}
 	g := p.current.Load()
 	left := g.handle.Len()
 	for left > 0 && ctx.Err() == nil {

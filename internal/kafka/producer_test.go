@@ -182,7 +182,7 @@ func TestProducerIsReplacedAfterAFatalError(t *testing.T) {
 			g.store(t, message(topic, "k", "before"))
 			g.FailFatally()
 			g.store(t, message(topic, "k", "after"))
-			want := fmt.Sprintf("# HELP sluice_kafka_producer_replacements_total Producers given up after a fatal error.\n"+
+			want := fmt.Sprintf("# HELP sluice_kafka_producer_replacements_total Producers replaced: after a fatal error, or because a topic was made anew.\n"+
 				"# TYPE sluice_kafka_producer_replacements_total counter\nsluice_kafka_producer_replacements_total %d\n", i+1)
 			if err := testutil.GatherAndCompare(g.metrics, strings.NewReader(want), "sluice_kafka_producer_replacements_total"); err != nil {
 				t.Error(err)

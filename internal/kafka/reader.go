@@ -69,7 +69,7 @@ func (r *Reader) check(ctx context.Context, topic string, partition int32, offse
 	if partition < 0 || int(partition) >= t.Partitions {
 		return stream.Errorf(stream.UnknownRecord, "the stream has the partitions 0 to %d", t.Partitions-1)
 	}
-	low, high, err := r.cluster.handle.QueryWatermarkOffsets(topic, partition, timeout(ctx))
+	low, high, err := bounds(ctx, r.cluster.handle, topic, partition)
 	switch {
 	case err != nil:
 		return toError(err)

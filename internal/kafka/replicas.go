@@ -103,7 +103,7 @@ func (w *replicaWatch) ask(topic string) *answer {
 func (w *replicaWatch) look(topic string) (message string, all bool) {
 	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
 	defer cancel()
-	md, err := w.cluster.handle.GetMetadata(&topic, false, timeout(ctx))
+	md, err := metadata(ctx, w.cluster.handle, &topic, false)
 	if err != nil || len(md.Topics[topic].Partitions) == 0 {
 		return "", false
 	}
