@@ -1,0 +1,227 @@
+package docs_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/internal/app"
+	"sluice/internal/config"
+	"sluice/internal/kafkatest"
+)
+
+// documented is where the gateway of the README serves.
+const documented = "http://127.0.0.1:8080"
+
+// gateway is one that runs in this process, as `make run` starts it.
+type gateway struct {
+	url   string
+	steps []string // the commands that it tells a first-time user
+}
+
+// output collects what a gateway prints.
+type output struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.text.String()
+}
+
+func start(t *testing.T) *gateway {
+	t.Helper()
+	for _, tool := range []string{"bash", "curl"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			kafkatest.Missing(t, tool)
+		}
+	}
+	c := config.Default()
+	c.Listen, c.Embedded, c.DataDir, c.Log.Level = "127.0.0.1:0", true, t.TempDir(), "error"
+	ctx, stop := context.WithCancel(context.Background())
+	var out output
+	ended := make(chan error, 1)
+	go func() { ended <- app.Serve(ctx, c, &out, t.Output()) }()
+	t.Cleanup(func() {
+		stop()
+		if err := <-ended; err != nil {
+			t.Errorf("the gateway ended with: %v", err)
+		}
+	})
+	g := &gateway{}
+	kafkatest.Eventually(t, 30*time.Second, func() error { return g.ready(out.String()) })
+	return g
+}
+
+// ready reads what was printed, and says why the gateway cannot be used yet.
+func (g *gateway) ready(printed string) error {
+	g.steps = regexp.MustCompile(`(?m)^  curl .*`).FindAllString(printed, -1)
+	g.url = regexp.MustCompile(`http://[0-9.:]+`).FindString(printed)
+	if len(g.steps) == 0 || g.url == "" {
+		return errors.New("nothing printed")
+	}
+	answer, err := http.Get(g.url + "/health/ready")
+	if err != nil {
+		return err
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		return errors.New(answer.Status)
+	}
+	return nil
+}
+
+func (g *gateway) get(t *testing.T, path string) (status int, body string) {
+	t.Helper()
+	answer, err := http.Get(g.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer answer.Body.Close()
+	b, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer.StatusCode, string(b)
+}
+
+// shell runs a script whose curl shows no progress, and gives its output.
+func (g *gateway) shell(t *testing.T, script string) string {
+	t.Helper()
+	script = "curl() { command curl -sS \"$@\"; }\n" + strings.ReplaceAll(script, documented, g.url)
+	out, err := exec.CommandContext(t.Context(), "bash", "-euc", script).Output()
+	if err != nil {
+		t.Fatalf("%s\n%v", script, err)
+	}
+	return string(out)
+}
+
+// block is a block of commands, and the block of JSON that follows at once.
+type block struct{ commands, output string }
+
+// blocks gives the blocks of the README that begin with curl.
+func blocks(t *testing.T) []block {
+	t.Helper()
+	var found []block
+	fence := regexp.MustCompile("(?s)\n```sh\n(curl .*?)```\n(?:```json\n(.*?)```)?")
+	for _, m := range fence.FindAllStringSubmatch(read(t, "README.md"), -1) {
+		found = append(found, block{m[1], m[2]})
+	}
+	if len(found) < 8 {
+		t.Fatalf("only %d blocks were found", len(found))
+	}
+	return found
+}
+
+var anyTime = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"`)
+
+// values gives the JSON values of a text, with all times alike.
+func values(t *testing.T, text string) []any {
+	t.Helper()
+	var all []any
+	d := json.NewDecoder(strings.NewReader(anyTime.ReplaceAllString(text, `"(a time)"`)))
+	for {
+		var v any
+		err := d.Decode(&v)
+		if err == io.EOF {
+			return all
+		}
+		if err != nil {
+			t.Fatalf("%v in %s", err, text)
+		}
+		all = append(all, v)
+	}
+}
+
+// TestREADME runs the README from top to bottom.
+func TestREADME(t *testing.T) {
+	g, all := start(t), blocks(t)
+	t.Run("the program prints the first commands", func(t *testing.T) {
+		var told string
+		for _, line := range g.steps {
+			told += strings.ReplaceAll(strings.TrimSpace(line), g.url, documented) + "\n"
+		}
+		if diff := cmp.Diff(told, all[0].commands); diff != "" {
+			t.Errorf("the program (-) and the README (+):\n%s", diff)
+		}
+	})
+	t.Run("commands print what follows them", func(t *testing.T) {
+		for _, b := range all {
+			want, got := values(t, b.output), values(t, g.shell(t, b.commands))
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s(-README +now):\n%s", b.commands, diff)
+			}
+		}
+	})
+	t.Run("metrics exist", func(t *testing.T) {
+		_, metrics := g.get(t, "/metrics")
+		names := regexp.MustCompile("`(sluice_[a-z_]+_(?:total|seconds|reachable))`").FindAllString(read(t, "README.md"), -1)
+		if len(names) < 5 {
+			t.Errorf("only %d names were found", len(names))
+		}
+		for _, name := range names {
+			if name = strings.Trim(name, "`"); !strings.Contains(metrics, "# TYPE "+name+" ") {
+				t.Errorf("there is no metric %s", name)
+			}
+		}
+	})
+	t.Run("problems have pages", func(t *testing.T) {
+		rows := regexp.MustCompile(`(?m)^\| [45]\d\d.*`).FindAllString(read(t, "README.md"), -1)
+		codes := regexp.MustCompile("`([a-z]+-[a-z-]+)`").FindAllStringSubmatch(strings.Join(rows, "\n"), -1)
+		if len(codes) < 10 {
+			t.Errorf("only %d problems were found", len(codes))
+		}
+		for _, m := range codes {
+			if status, _ := g.get(t, "/problems/"+m[1]); status != http.StatusOK {
+				t.Errorf("/problems/%s: %d", m[1], status)
+			}
+		}
+	})
+}
+
+// TestExamples runs each example; all publish to the same stream.
+func TestExamples(t *testing.T) {
+	g := start(t)
+	for i, command := range [][]string{
+		{"bash", "publish.sh"},
+		{"go", "run", "./publish"},
+		{"python3", "publish.py"},
+	} {
+		t.Run(command[0], func(t *testing.T) {
+			if _, err := exec.LookPath(command[0]); err != nil {
+				t.Skipf("SKIPPED: this test needs %s", command[0])
+			}
+			cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
+			cmd.Dir = root + "/examples"
+			cmd.Env = append(os.Environ(), "SLUICE_URL="+g.url)
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("%v\n%s", err, out)
+			}
+			last := fmt.Sprintf("/streams/readings/records/0/%d", 3*i+2)
+			if status, body := g.get(t, last); status != http.StatusOK || !strings.Contains(body, "cellar") {
+				t.Errorf("%s: %d %s", last, status, body)
+			}
+		})
+	}
+}
