@@ -15,7 +15,7 @@ endif
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-11s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build ## Run the gateway with its embedded broker, data in ./data
@@ -36,6 +36,10 @@ race: ## Run the tests that need no real Kafka, with the race detector
 .PHONY: test-kafka
 test-kafka: ## Run the tests against a real Kafka; fail if anything is skipped
 	@SLUICE_TEST_NO_SKIP=1 scripts/with-kafka go run ./scripts/gotest -race -count=1 $(PACKAGES)
+
+.PHONY: test-interop
+test-interop: ## Run Python's Kafka clients against the gateway, on a real Kafka
+	@scripts/with-kafka test/interop/run
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (30s)
