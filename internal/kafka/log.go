@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -14,8 +15,12 @@ import (
 	"sluice/internal/stream"
 )
 
-// logRetry is the pause between attempts to read the log.
-const logRetry = 50 * time.Millisecond
+// logRetry is the pause before another attempt to read the log; it doubles up
+// to logRetryMax while attempts fail.
+const (
+	logRetry    = 50 * time.Millisecond
+	logRetryMax = 5 * time.Second
+)
 
 // LogOptions is what a Log needs.
 type LogOptions struct {
@@ -33,6 +38,8 @@ type Log struct {
 	log   *slog.Logger
 	state stream.State
 	ready chan struct{} // closed when the log was read to its end for the first time
+
+	problem atomic.Pointer[stream.Error] // why the log cannot be read at the moment; nil while it is
 
 	mu       sync.Mutex
 	replica  *replica
@@ -93,6 +100,15 @@ func (l *Log) Ready() bool {
 	}
 }
 
+// Problem gives the reason why the log cannot be read at the moment, as it may
+// be told to clients, or nil.
+func (l *Log) Problem() error {
+	if e := l.problem.Load(); e != nil {
+		return e
+	}
+	return nil
+}
+
 // Sync returns when everything that was in the log at the time of the call is
 // in the state. Calls at the same time share one question to Kafka, never one
 // that was under way already. The error is KafkaUnavailable.
@@ -146,6 +162,9 @@ func (l *Log) readToEnd() error {
 	select {
 	case <-l.ready:
 	case <-ctx.Done():
+		if problem := l.Problem(); problem != nil {
+			return logError(problem)
+		}
 		return ended(ctx)
 	}
 	return l.await(ctx, func() bool { return l.position >= end })
@@ -260,22 +279,31 @@ func (l *Log) bury(entity string) {
 // follow reads the log from its beginning, and again from its beginning
 // whenever it turns out to be another one: deleted, cut off, tampered with.
 func (l *Log) follow() {
+	wait, told := logRetry, ""
 	for l.stopped.Err() == nil {
 		if l.Cluster.Reachable() != nil {
-			l.pause()
+			l.pause(logRetry)
 			continue
 		}
-		err := l.read()
+		read, err := l.read()
 		if l.stopped.Err() != nil {
 			return
 		}
-		l.log.Warn("reading the log anew", "error", err)
-		l.pause()
+		if read {
+			wait, told = logRetry, ""
+		}
+		if text := err.Error(); text != told {
+			l.log.Warn("reading the log anew", "error", err)
+			told = text
+		}
+		l.problem.Store(toError(err))
+		l.pause(wait)
+		wait = min(2*wait, logRetryMax)
 	}
 }
 
-func (l *Log) pause() {
-	t := time.NewTimer(logRetry)
+func (l *Log) pause(d time.Duration) {
+	t := time.NewTimer(d)
 	defer t.Stop()
 	select {
 	case <-l.stopped.Done():
@@ -284,11 +312,11 @@ func (l *Log) pause() {
 }
 
 // read makes sure the topic is there and applies its records until an error
-// makes a new beginning necessary.
-func (l *Log) read() error {
+// makes a new beginning necessary. It tells whether it came so far as to read.
+func (l *Log) read() (began bool, err error) {
 	begin, end, err := l.prepare()
 	if err != nil {
-		return err
+		return false, err
 	}
 	c, err := l.Cluster.consumer(ckafka.ConfigMap{
 		"isolation.level":                    "read_uncommitted",
@@ -296,7 +324,7 @@ func (l *Log) read() error {
 		"topic.metadata.refresh.interval.ms": 2000, // to notice when the topic is deleted
 	})
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer func() {
 		if err := c.Close(); err != nil {
@@ -304,16 +332,17 @@ func (l *Log) read() error {
 		}
 	}()
 	if err := c.Assign([]ckafka.TopicPartition{{Topic: &l.Topic, Partition: 0, Offset: ckafka.Offset(begin)}}); err != nil {
-		return err
+		return false, err
 	}
 	l.restart(begin)
+	l.problem.Store(nil)
 	for l.stopped.Err() == nil {
 		l.announce(end)
 		if err := l.take(c.Poll(int(pollInterval.Milliseconds()))); err != nil {
-			return err
+			return true, err
 		}
 	}
-	return nil
+	return true, nil
 }
 
 // prepare gives the log's bounds; it makes the topic if there is none.

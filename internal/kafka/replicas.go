@@ -38,6 +38,10 @@ type answer struct {
 // through, or the question is asked again.
 const shortageFor = time.Second
 
+// lookTimeout bounds the question: who waits for its answer has waited for
+// publish_timeout already.
+const lookTimeout = 500 * time.Millisecond
+
 func newReplicaWatch(c *Cluster) *replicaWatch {
 	return &replicaWatch{cluster: c, short: map[string]shortage{}, asked: map[string]*answer{}}
 }
@@ -101,7 +105,7 @@ func (w *replicaWatch) ask(topic string) *answer {
 // min.insync.replicas: it describes the first partition that has too few, and
 // says whether all have. A cluster that does not answer explains nothing.
 func (w *replicaWatch) look(topic string) (message string, all bool) {
-	ctx, cancel := context.WithTimeout(context.Background(), callTimeout)
+	ctx, cancel := context.WithTimeout(context.Background(), lookTimeout)
 	defer cancel()
 	md, err := metadata(ctx, w.cluster.handle, &topic, false)
 	if err != nil || len(md.Topics[topic].Partitions) == 0 {
