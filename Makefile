@@ -41,6 +41,10 @@ test-kafka: ## Run the tests against a real Kafka; fail if anything is skipped
 test-interop: ## Run Python's Kafka clients against the gateway, on a real Kafka
 	@scripts/with-kafka test/interop/run
 
+.PHONY: test-cluster
+test-cluster: ## Run the tests that need three brokers, of a real Kafka
+	@scripts/with-kafka3 go test -race -count=1 -tags cluster -run TestCluster ./internal/kafka
+
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (30s)
 	@scripts/fuzz $(FUZZTIME)
