@@ -50,7 +50,11 @@ fuzz: ## Fuzz each target for FUZZTIME (30s)
 	@scripts/fuzz $(FUZZTIME)
 
 .PHONY: bench
-bench: ## Run the benchmarks
+bench: ## Measure publishing on a real Kafka, beside baselines, into docs/BENCHMARKS.md
+	@scripts/with-kafka test/bench/run
+
+.PHONY: microbench
+microbench: ## Run the benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)
 
 .PHONY: lint
