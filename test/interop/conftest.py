@@ -12,9 +12,11 @@ from gateway import Gateway
 
 
 def pytest_configure():
-    """A run that is ended from outside still ends its gateway."""
+    """A run that is ended from outside still ends its gateway, undisturbed by
+    the signal's second coming: timeout sends it twice."""
 
     def interrupt(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise KeyboardInterrupt
 
     signal.signal(signal.SIGTERM, interrupt)

@@ -57,6 +57,7 @@ class Gateway:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                start_new_session=True,  # signals to the tests' group are not for it: it is stopped in order
             )
         try:
             self._address = wait_for("the gateway's address in its log", self._listening, START_TIMEOUT)
