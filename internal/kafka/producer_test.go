@@ -236,6 +236,33 @@ func TestProducerWithASilentBroker(t *testing.T) {
 	g.store(t, message(topic, "k", "v"))
 }
 
+// What waits while its broker dies is stored, once, when the broker is back in
+// time.
+func TestProducerWhoseBrokerComesBack(t *testing.T) {
+	b := kafkatest.Embedded(t)
+	g := start(t, b)
+	topic := b.Topic(t, "back", 1, nil)
+	g.store(t, message(topic, "k", "v"))
+	held := make(chan struct{})
+	cluster := b.Cluster(t)
+	cluster.ControlKey(int16(kmsg.Produce), func(kmsg.Request) (kmsg.Response, error, bool) {
+		close(held)
+		cluster.SleepControl(func() { <-t.Context().Done() }) // it never answers
+		return nil, nil, false
+	})
+	waiting := g.send(message(topic, "k", "waiting"))
+	<-held
+	b.Stop(t)
+	b.Start(t)
+	if r := await(t, waiting); r.err != nil || r.report.Offset != 1 {
+		t.Errorf("got %+v, %v", r.report, r.err)
+	}
+	kafkatest.Eventually(t, patience, g.Reachable)
+	if r := g.store(t, message(topic, "k", "later")); r.Offset != 2 {
+		t.Errorf("got offset %d, want 2", r.Offset)
+	}
+}
+
 func TestProducerTellsMissingRights(t *testing.T) {
 	b := kafkatest.Embedded(t)
 	g := start(t, b)
