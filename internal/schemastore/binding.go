@@ -16,24 +16,34 @@ type storedBinding struct {
 	Envelope bool   `json:"envelope"`
 }
 
+// applyBinding takes a binding's new state. One that cannot be read leaves the
+// binding as it was, but for the revision: writes on top of an older one would
+// lose for ever.
 func (s *Store) applyBinding(e stream.Entry) error {
 	id := strings.TrimPrefix(e.Entity, streamEntity)
-	b := stream.Binding{Revision: e.Revision}
-	if e.Value != nil {
-		var stored storedBinding
-		if err := json.Unmarshal(e.Value, &stored); err != nil {
-			return err
-		}
-		ref, err := stream.ParseSchemaRef(stored.Schema)
-		if err != nil {
-			return err
-		}
-		b.Schema, b.Envelope = ref, stored.Envelope
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	b, err := parseBinding(e.Value)
+	if err != nil {
+		b = s.bindings[id]
+	}
+	b.Revision = e.Revision
 	s.bindings[id] = b
-	return nil
+	return err
+}
+
+// parseBinding reads a stored binding; nil is none.
+func parseBinding(value []byte) (b stream.Binding, err error) {
+	if value == nil {
+		return b, nil
+	}
+	var stored storedBinding
+	if err := json.Unmarshal(value, &stored); err != nil {
+		return b, err
+	}
+	b.Schema, err = stream.ParseSchemaRef(stored.Schema)
+	b.Envelope = stored.Envelope
+	return b, err
 }
 
 // Binding gives a stream's binding as it is in memory; bound is false where
@@ -60,23 +70,36 @@ func (s *Store) Sync(ctx context.Context) error { return s.log.Sync(ctx) }
 
 // Bind binds a stream, on top of the revision in b; won is false when somebody
 // else has changed the binding since. The error is UnknownSchema when the
-// schema is deleted at the same time.
+// schema is deleted at the same time; then the stream is bound as it was before.
 func (s *Store) Bind(ctx context.Context, id string, b stream.Binding) (won bool, err error) {
+	before, _ := s.Binding(id)
+	if won, err = s.bind(ctx, id, b); err != nil || !won {
+		return won, err
+	}
+	if s.lookup(b.Schema) != nil {
+		return true, nil
+	}
+	if before.Revision != b.Revision || s.lookup(before.Schema) == nil {
+		before = stream.Binding{}
+	}
+	before.Revision = b.Revision + 1
+	// Even when the client has gone: bound to no schema the stream takes no records.
+	if _, err := s.bind(context.WithoutCancel(ctx), id, before); err != nil {
+		return false, err
+	}
+	return false, unknown(b.Schema)
+}
+
+// bind writes a binding, whatever has become of its schema.
+func (s *Store) bind(ctx context.Context, id string, b stream.Binding) (won bool, err error) {
+	if b.Schema.IsZero() {
+		return s.Unbind(ctx, id, b.Revision)
+	}
 	value, err := json.Marshal(storedBinding{b.Schema.String(), b.Envelope})
 	if err != nil {
 		return false, fmt.Errorf("bind %s: %w", id, err)
 	}
-	won, err = s.log.Write(ctx, streamEntity+id, b.Revision, value)
-	if err != nil || !won {
-		return won, err
-	}
-	if s.lookup(b.Schema) == nil {
-		if _, err := s.log.Write(ctx, streamEntity+id, b.Revision+1, nil); err != nil {
-			return false, err
-		}
-		return false, unknown(b.Schema)
-	}
-	return true, nil
+	return s.log.Write(ctx, streamEntity+id, b.Revision, value)
 }
 
 // Unbind takes a stream's binding away, on top of the revision seen.

@@ -93,20 +93,29 @@ func (s *Store) nextVersion(name string) int {
 }
 
 func (v *version) stored(deleted bool) storedVersion {
-	return storedVersion{
+	stored := storedVersion{
 		Schema: v.Schema, RetentionMs: v.Retention.Milliseconds(), Registered: v.Registered, Deleted: deleted,
 	}
+	if v.Retention < 0 {
+		stored.RetentionMs = -1 // for ever; a few nanoseconds less than nothing are no millisecond
+	}
+	return stored
 }
 
 func conflict(taken *version) error {
+	if taken.Schema == nil {
+		return stream.Errorf(stream.SchemaConflict, "%s is taken by an entry of the log that this gateway cannot read; register the schema under another version, or leave the version out", taken.Ref())
+	}
 	if taken.deleted {
 		return stream.Errorf(stream.SchemaConflict, "%s was deleted, and its number stays taken, for records may name it; register the schema under another version", taken.Ref())
 	}
 	return stream.Errorf(stream.SchemaConflict, "%s is another schema, and versions never change; register yours under another version, or leave the version out", taken.Ref())
 }
 
-// Delete deletes a version, the newest where ref names none. Errors:
-// UnknownSchema; SchemaInUse while a stream is bound to it.
+// Delete deletes a version, the newest where ref names none. Which one that is
+// gets decided once: of two deletions of the newest at the same time the second
+// does not go on to the one before. Errors: UnknownSchema; SchemaInUse while a
+// stream is bound to it.
 func (s *Store) Delete(ctx context.Context, ref stream.SchemaRef) error {
 	for {
 		if err := s.log.Sync(ctx); err != nil {
@@ -116,6 +125,7 @@ func (s *Store) Delete(ctx context.Context, ref stream.SchemaRef) error {
 		if v == nil {
 			return unknown(ref)
 		}
+		ref = v.Ref()
 		if err := s.inUse(v); err != nil {
 			return err
 		}
@@ -131,13 +141,14 @@ func (s *Store) Delete(ctx context.Context, ref stream.SchemaRef) error {
 
 // undoIfBound takes a deletion back when a stream was bound to the version
 // meanwhile. The log has one order, so that of a binding and a deletion at the
-// same time at least one sees the other.
+// same time at least one sees the other. It is done even when the client has
+// gone: a stream bound to a deleted version would take no records.
 func (s *Store) undoIfBound(ctx context.Context, v *version) error {
 	used := s.inUse(v)
 	if used == nil {
 		return nil
 	}
-	if _, err := s.write(ctx, v, v.revision+1, false); err != nil {
+	if _, err := s.write(context.WithoutCancel(ctx), v, v.revision+1, false); err != nil {
 		return err
 	}
 	return used

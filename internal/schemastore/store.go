@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -98,7 +99,12 @@ func (s *Store) applySchema(e stream.Entry) error {
 		return err
 	}
 	var stored storedVersion
-	if err := json.Unmarshal(e.Value, &stored); err != nil {
+	err = json.Unmarshal(e.Value, &stored)
+	if err == nil && stored.Schema == nil {
+		err = errors.New("it holds no schema")
+	}
+	if err != nil {
+		s.passOver(name, n, e.Revision)
 		return err
 	}
 	v := &version{
@@ -113,14 +119,33 @@ func (s *Store) applySchema(e stream.Entry) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.schemas[name] == nil {
-		s.schemas[name] = map[int]*version{}
-	}
 	if old := s.schemas[name][n]; old != nil && EqualJSON(old.Schema, v.Schema) {
 		v.validator = old.validator
 	}
-	s.schemas[name][n] = v
+	s.put(v)
 	return nil
+}
+
+// passOver leaves a version as it was before an entry that cannot be read, and
+// takes on the entry's revision all the same: writes on top of an older one
+// would lose for ever. A version of which nothing else is known is taken.
+func (s *Store) passOver(name string, n int, revision int64) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	v := version{SchemaVersion: stream.SchemaVersion{Name: name, Version: n}, deleted: true}
+	if old := s.schemas[name][n]; old != nil {
+		v = *old
+	}
+	v.revision = revision
+	s.put(&v)
+}
+
+// put files a version. The lock is held.
+func (s *Store) put(v *version) {
+	if s.schemas[v.Name] == nil {
+		s.schemas[v.Name] = map[int]*version{}
+	}
+	s.schemas[v.Name][v.Version] = v
 }
 
 // Schema gives a version, the newest where ref names none. The error is
