@@ -32,11 +32,13 @@ def kafka():
 def gateway(kafka):
     """The gateway, under a topic prefix that nobody else has."""
     prefix = f"interop-{secrets.token_hex(6)}."
-    gateway = Gateway(os.environ["INTEROP_GATEWAY"], kafka, prefix, os.environ["INTEROP_LOG"])
     try:
-        yield gateway
+        gateway = Gateway(os.environ["INTEROP_GATEWAY"], kafka, prefix, os.environ["INTEROP_LOG"])
+        try:
+            yield gateway
+        finally:
+            status = gateway.stop()
     finally:
-        status = gateway.stop()
         delete_topics(kafka, prefix)
     assert status == 0, f"the gateway ended with status {status} (66: a data race); see its log"
 
