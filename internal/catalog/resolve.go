@@ -9,13 +9,14 @@ import (
 // Resolve finds a record's stream and schema: the schema it names, else the
 // bound one. A stream that does not exist is made when the record names a
 // schema. An existing topic is never bound. Errors: UnknownStream,
-// UnknownSchema, SchemaMismatch, UnboundStream, NameCollision.
+// UnknownSchema, SchemaMismatch, UnboundStream, NameCollision, and InvalidRecord
+// for a Plain record in a stream that stores envelopes.
 func (c *Catalog) Resolve(ctx context.Context, rec *stream.Outgoing) (stream.Target, error) {
 	if err := c.Names.CheckID(rec.Stream); err != nil {
 		return stream.Target{}, err
 	}
 	b, bound := c.Bindings.Binding(rec.Stream)
-	if !bound || !allowed(b, rec.Schema) { // or memory is behind
+	if !bound || !allowed(b, rec.Schema) || enveloped(b, rec) { // or memory is behind
 		if err := c.Bindings.Sync(ctx); err != nil {
 			return stream.Target{}, err
 		}
@@ -75,8 +76,9 @@ func (c *Catalog) Revive(ctx context.Context, rec *stream.Outgoing) (stream.Targ
 }
 
 // found makes the stream for its first record: bound to the schema that the
-// record names, with that schema's retention. Of several gateways that do so at
-// the same time the one whose binding counts makes the topic.
+// record names, with that schema's retention, and without envelopes if the
+// record must have none. Of several gateways that do so at the same time the one
+// whose binding counts makes the topic.
 func (c *Catalog) found(ctx context.Context, rec *stream.Outgoing, old stream.Binding) (stream.Target, error) {
 	if rec.Schema.IsZero() || rec.Tombstone || !c.AutoCreate {
 		return stream.Target{}, missing(stream.Errorf(stream.UnknownStream, "no topic"), rec.Stream)
@@ -85,7 +87,7 @@ func (c *Catalog) found(ctx context.Context, rec *stream.Outgoing, old stream.Bi
 	if err != nil {
 		return stream.Target{}, err
 	}
-	b := stream.Binding{Schema: rec.Schema, Envelope: true, Revision: old.Revision}
+	b := stream.Binding{Schema: rec.Schema, Envelope: !rec.Plain, Revision: old.Revision}
 	won, err := c.Bindings.Bind(ctx, rec.Stream, b)
 	if err != nil {
 		return stream.Target{}, err
@@ -111,6 +113,11 @@ func (c *Catalog) target(ctx context.Context, rec *stream.Outgoing, b stream.Bin
 	if rec.Tombstone {
 		return t, nil
 	}
+	if enveloped(b, rec) {
+		return t, stream.Errorf(stream.InvalidRecord,
+			`the stream stores envelopes, and a CloudEvent's consumers expect the data alone: PUT /streams/%s {"envelope":false} first`, rec.Stream).
+			WithOutcome(stream.NotStored)
+	}
 	ref := b.Schema
 	if !rec.Schema.IsZero() {
 		ref = rec.Schema
@@ -123,6 +130,12 @@ func (c *Catalog) target(ctx context.Context, rec *stream.Outgoing, b stream.Bin
 // allowed says whether a binding takes a record that names a schema, or none.
 func allowed(b stream.Binding, named stream.SchemaRef) bool {
 	return named.IsZero() || b.Schema.Allows(named)
+}
+
+// enveloped says whether a binding would put a record into an envelope that
+// must have none. A tombstone has no data to put anywhere.
+func enveloped(b stream.Binding, rec *stream.Outgoing) bool {
+	return rec.Plain && b.Envelope && !rec.Tombstone
 }
 
 func unbound(id string) error {

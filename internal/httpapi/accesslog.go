@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"log/slog"
+	"math"
 	"net/http"
 	"strings"
 	"time"
@@ -35,7 +36,7 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 		slog.Int("status", statusOf(x)),
 		slog.Int64("bytes_in", x.received),
 		slog.Int64("bytes_out", x.written),
-		slog.Float64("duration_seconds", took.Seconds()),
+		slog.Float64("duration_ms", math.Round(float64(took)/float64(time.Microsecond))/1000),
 		slog.String("request_id", x.id),
 	}
 	if x.code != "" {

@@ -112,6 +112,7 @@ type api struct {
 	publications sync.Pool // of *publication
 	readers      sync.Pool // of *bufio.Reader, for NDJSON
 	slots        sync.Pool // of *slot
+	gzips, zstds sync.Pool // of expander
 }
 
 // New makes the handler of the whole HTTP API. It may serve any number of
@@ -129,5 +130,7 @@ func newAPI(o Options) *api {
 	a.publications.New = func() any { return new(publication) }
 	a.readers.New = func() any { return newLineBuffer() }
 	a.slots.New = func() any { return newSlot() }
+	a.gzips.New = func() any { return newGzipExpander() }
+	a.zstds.New = func() any { return newZstdExpander() }
 	return a
 }

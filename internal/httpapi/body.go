@@ -3,11 +3,9 @@ package httpapi
 import (
 	"errors"
 	"io"
-	"mime"
 	"net/http"
 	"os"
 	"slices"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -25,9 +23,12 @@ type pacedBody struct {
 	body    io.Reader
 	timeout time.Duration
 	stopped atomic.Bool // set by stop, from another goroutine
+	most    int64       // bytes that may come at most; 0: any number
 
-	due   bool // the deadline is to be set before the next read
-	since int  // bytes since it was set
+	due    bool  // the deadline is to be set before the next read
+	since  int   // bytes since it was set
+	total  int64 // bytes that have come
+	failed error // what the last read failed with, io.EOF apart
 }
 
 func (a *api) pacedBody(x *exchange, r *http.Request) *pacedBody {
@@ -36,11 +37,24 @@ func (a *api) pacedBody(x *exchange, r *http.Request) *pacedBody {
 	return &pacedBody{x: x, body: r.Body, timeout: a.Limits.ReadTimeout, due: r.Body != http.NoBody}
 }
 
-// errStopped is what reads return after stop.
-var errStopped = errors.New("reading was stopped")
+var (
+	errStopped = errors.New("reading was stopped") // what reads return after stop
+	errTooMuch = errors.New("more came than may")  // and after most bytes
+)
 
 // Read reads what has arrived.
 func (p *pacedBody) Read(b []byte) (int, error) {
+	n, err := p.read(b)
+	if p.total += int64(n); err == nil && p.most > 0 && p.total > p.most {
+		err = errTooMuch
+	}
+	if err != nil && err != io.EOF {
+		p.failed = err
+	}
+	return n, err
+}
+
+func (p *pacedBody) read(b []byte) (int, error) {
 	if p.due {
 		p.due, p.since = false, 0
 		_ = http.NewResponseController(p.x).SetReadDeadline(time.Now().Add(p.timeout))
@@ -65,16 +79,30 @@ func (p *pacedBody) stop() {
 	_ = http.NewResponseController(p.x).SetReadDeadline(time.Now())
 }
 
-// readBody appends the whole body to dst, at most limit bytes of it; what names
-// the limit in the error. A body that is cut off is an error, never shorter.
+// close is for what a coding needs; a body without one needs nothing.
+func (p *pacedBody) close() {}
+
+// codingRoom is what a coded body may be longer than what it stands for. A
+// coder that cannot make its text shorter adds a few bytes to each block; only
+// one that sends nothing, for ever, adds more.
+const codingRoom = 64 << 10
+
+// readBody appends the whole body to dst, without its coding and at most limit
+// bytes of it. A body that is cut off is an error, never shorter.
 func (a *api) readBody(x *exchange, r *http.Request, dst []byte, limit sizeLimit) ([]byte, error) {
-	if r.ContentLength > int64(limit.bytes) {
+	paced := a.pacedBody(x, r)
+	paced.most = int64(limit.bytes) + codingRoom
+	body, err := a.content(x, r, paced)
+	if err != nil {
+		return dst, err
+	}
+	defer body.close()
+	if plain := body == content(paced); plain && r.ContentLength > int64(limit.bytes) || r.ContentLength > paced.most {
 		return dst, limit.exceeded()
 	}
 	// The announced length is only an announcement: nobody gets a large buffer
 	// for it before the bytes come.
 	dst = slices.Grow(dst, int(min(max(r.ContentLength, 511), progressBytes))+1)
-	body := a.pacedBody(x, r)
 	for {
 		if len(dst) == cap(dst) {
 			dst = slices.Grow(dst, len(dst))
@@ -82,7 +110,7 @@ func (a *api) readBody(x *exchange, r *http.Request, dst []byte, limit sizeLimit
 		n, err := body.Read(dst[len(dst):cap(dst)])
 		dst = dst[:len(dst)+n]
 		switch {
-		case len(dst) > limit.bytes:
+		case len(dst) > limit.bytes, errors.Is(err, errTooMuch):
 			return dst, limit.exceeded()
 		case err == io.EOF:
 			return dst, nil
@@ -102,64 +130,16 @@ func (l sizeLimit) exceeded() error {
 	return stream.Errorf(stream.TooLarge, "the body is larger than %s, the limit of %s", sizeInWords(l.bytes), l.of)
 }
 
-// bodyError is the client's view of a body that did not come to its end.
+// bodyError is the client's view of a body that did not come to its end. The
+// error is a new one each time.
 func bodyError(err error) *stream.Error {
+	var told *stream.Error // by the coding
+	if errors.As(err, &told) {
+		again := *told
+		return &again
+	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		return stream.Errorf(stream.InvalidRequest, "the body came too slowly and was not read to its end").Because(err)
 	}
 	return stream.Errorf(stream.InvalidRequest, "the body was cut off before its end").Because(err)
-}
-
-// bodyFormat is what a body holds.
-type bodyFormat int
-
-const (
-	formatJSON   bodyFormat = iota // one JSON text
-	formatNDJSON                   // one on each line
-)
-
-// formatOf gives the format of the request's body, or why it cannot be read.
-func formatOf(r *http.Request) (bodyFormat, error) {
-	if err := checkCoding(r); err != nil {
-		return 0, err
-	}
-	header := r.Header.Get("Content-Type")
-	if header == "" || header == "application/json" { // by far the most frequent
-		return formatJSON, nil
-	}
-	mediaType, params, err := mime.ParseMediaType(header)
-	if err != nil {
-		return 0, stream.Errorf(stream.UnsupportedType, "the Content-Type cannot be read; use application/json or application/x-ndjson")
-	}
-	if c := strings.ToLower(params["charset"]); c != "" && c != "utf-8" && c != "us-ascii" {
-		return 0, stream.Errorf(stream.UnsupportedType, "the charset is not supported; send UTF-8")
-	}
-	switch {
-	case strings.HasPrefix(mediaType, "application/cloudevents"):
-		return 0, noCloudEvents()
-	case mediaType == "application/x-ndjson":
-		return formatNDJSON, nil
-	case mediaType == "application/json", strings.HasSuffix(mediaType, "+json"),
-		mediaType == "text/plain", mediaType == "application/x-www-form-urlencoded":
-		return formatJSON, nil
-	}
-	return 0, stream.Errorf(stream.UnsupportedType, "this Content-Type is not supported; use application/json for one record, application/x-ndjson for many")
-}
-
-// checkCoding refuses what would be stored as something else than was meant:
-// compressed bodies, and CloudEvents whose attributes are in headers.
-func checkCoding(r *http.Request) error {
-	for _, c := range r.Header["Content-Encoding"] {
-		if !strings.EqualFold(strings.TrimSpace(c), "identity") {
-			return stream.Errorf(stream.UnsupportedType, "this Content-Encoding is not supported; send the body as it is (identity)")
-		}
-	}
-	if r.Header["Ce-Specversion"] != nil {
-		return noCloudEvents()
-	}
-	return nil
-}
-
-func noCloudEvents() error {
-	return stream.Errorf(stream.UnsupportedType, "CloudEvents are not supported; send the event's data as application/json, and its attributes as Kafka-Header-<name> headers")
 }

@@ -11,15 +11,22 @@ import (
 	"sluice/internal/stream"
 )
 
+const (
+	maxPointer = 1 << 10 // bytes of a place worth telling; longer ones are made to be long
+	maxNesting = 10_000  // levels the JSON decoder takes
+)
+
 // malformed is the client's view of an error of the JSON decoder: what is
 // wrong and where, without any of the text, which may be long and secret.
 func malformed(err error) *stream.Error {
 	what, at := "the text is not JSON", ""
 	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if errors.As(err, &syntax) && len(syntax.JSONPointer) <= maxPointer {
 		at = fragment(syntax.JSONPointer)
 	}
 	switch {
+	case syntax != nil && strings.Count(string(syntax.JSONPointer), "/") >= maxNesting-1:
+		what = "the text nests deeper than " + thousands(maxNesting) + " levels"
 	case errors.Is(err, io.ErrUnexpectedEOF), errors.Is(err, io.EOF):
 		what = "the JSON text ends too early"
 	case errors.Is(err, jsontext.ErrDuplicateName):

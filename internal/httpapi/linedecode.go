@@ -1,11 +1,6 @@
 package httpapi
 
 import (
-	"bytes"
-	"io"
-
-	"github.com/go-json-experiment/json/jsontext"
-
 	"sluice/internal/stream"
 )
 
@@ -16,9 +11,7 @@ const maxHeaders = 1000
 // lineDecoder reads the record objects of one request, one after another. The
 // zero value is ready.
 type lineDecoder struct {
-	text bytes.Buffer
-	dec  jsontext.Decoder
-	line []byte
+	objectDecoder
 
 	// The schema named by the line before, which is mostly the same again.
 	schemaText string
@@ -29,29 +22,17 @@ type lineDecoder struct {
 // and key are parts of line where that is possible. Duplicate names, invalid
 // UTF-8 and anything after the object are refused.
 func (d *lineDecoder) decode(line []byte, rec *stream.Outgoing) error {
-	d.line = line
-	d.text = *bytes.NewBuffer(line)
-	d.dec.Reset(&d.text)
 	rec.Partition = stream.AnyPartition
-	if d.dec.PeekKind() != '{' {
-		if _, err := d.dec.ReadValue(); err != nil {
-			return malformed(err)
-		}
-		return stream.Errorf(stream.InvalidRequest, `a line is an object such as {"key":"k1","data":{…}}`)
+	if err := d.open(line); err != nil {
+		return err
 	}
-	if _, err := d.dec.ReadToken(); err != nil {
-		return malformed(err)
-	}
-	for d.dec.PeekKind() == '"' {
+	for d.more() {
 		if err := d.member(rec); err != nil {
 			return err
 		}
 	}
-	if _, err := d.dec.ReadToken(); err != nil { // the closing brace, or what stands in its place
-		return malformed(err)
-	}
-	if _, err := d.dec.ReadToken(); err != io.EOF {
-		return stream.Errorf(stream.MalformedJSON, "something follows the object on the line")
+	if err := d.end(); err != nil {
+		return err
 	}
 	return checkContent(rec)
 }
@@ -70,11 +51,11 @@ func checkContent(rec *stream.Outgoing) error {
 
 // member reads one name and its value.
 func (d *lineDecoder) member(rec *stream.Outgoing) error {
-	raw, err := d.dec.ReadValue()
+	name, err := d.name()
 	if err != nil {
-		return malformed(err)
+		return err
 	}
-	switch name := unquote(raw); string(name) {
+	switch string(name) {
 	case "data":
 		rec.Data, err = d.value()
 		return err
@@ -90,16 +71,6 @@ func (d *lineDecoder) member(rec *stream.Outgoing) error {
 	default:
 		return unknownMember(d.dec.StackPointer())
 	}
-}
-
-// value reads a value and gives its bytes in the line.
-func (d *lineDecoder) value() ([]byte, error) {
-	v, err := d.dec.ReadValue()
-	if err != nil {
-		return nil, malformed(err)
-	}
-	end := int(d.dec.InputOffset())
-	return d.line[end-len(v) : end : end], nil
 }
 
 func (d *lineDecoder) setValue(rec *stream.Outgoing) error {
@@ -181,11 +152,11 @@ func (d *lineDecoder) headers(rec *stream.Outgoing) error {
 }
 
 func (d *lineDecoder) header(rec *stream.Outgoing) error {
-	raw, err := d.dec.ReadValue()
+	raw, err := d.name()
 	if err != nil {
-		return malformed(err)
+		return err
 	}
-	name := string(unquote(raw))
+	name := string(raw)
 	if err := checkHeaderName(name); err != nil {
 		return wrapMember("headers", err)
 	}
@@ -216,7 +187,7 @@ func (d *lineDecoder) headerValue(rec *stream.Outgoing, name string) error {
 		return wrapMember("headers", err)
 	}
 	if len(rec.Headers) >= maxHeaders {
-		return memberError("headers", "has too many: a record may have "+thousands(maxHeaders)+" headers")
+		return atMember("headers", stream.Errorf(stream.InvalidRecord, "the record has too many headers: it may have %s", thousands(maxHeaders)))
 	}
 	rec.Headers = append(rec.Headers, stream.Header{Name: name, Value: value})
 	return nil

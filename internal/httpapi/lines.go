@@ -5,7 +5,45 @@ import (
 	"bytes"
 	"errors"
 	"io"
+	"net/http"
+
+	"sluice/internal/stream"
 )
+
+// lineSource is the record objects of an NDJSON body.
+type lineSource struct {
+	lines   lineReader
+	decoder lineDecoder
+	body    content
+}
+
+func (a *api) openLines(x *exchange, r *http.Request) (*lineSource, error) {
+	paced := a.pacedBody(x, r)
+	body, err := a.content(x, r, paced)
+	if err != nil {
+		return nil, err
+	}
+	buf := a.readers.Get().(*bufio.Reader)
+	buf.Reset(body)
+	return &lineSource{lines: lineReader{buf: buf, body: paced, limit: a.Limits.Record + lineRoom}, body: body}, nil
+}
+
+func (a *api) closeLines(s *lineSource) {
+	s.lines.buf.Reset(nil)
+	a.readers.Put(s.lines.buf)
+	s.body.close()
+}
+
+func (s *lineSource) next(dst []byte) ([]byte, int, error) {
+	line, err := s.lines.next(dst)
+	return line, s.lines.number, err
+}
+
+func (s *lineSource) decode(line []byte, rec *stream.Outgoing) error {
+	return s.decoder.decode(line, rec)
+}
+
+func (s *lineSource) stop() { s.lines.body.stop() }
 
 // newLineBuffer makes a buffer for reading lines; lineReader resets it.
 func newLineBuffer() *bufio.Reader { return bufio.NewReaderSize(nil, 64<<10) }

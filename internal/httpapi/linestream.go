@@ -11,7 +11,7 @@ import (
 // although more is ready.
 const writeSize = 32 << 10
 
-// lineStream answers an NDJSON request while it is still being read: a line for
+// lineStream answers a request of many records while it is still being read: a line for
 // each result, in order.
 type lineStream struct {
 	x       *exchange
@@ -22,16 +22,15 @@ type lineStream struct {
 	gone    bool // the client does not take the answer
 }
 
-// streamLines stores the records of an NDJSON body and answers each as soon as
-// its result is known, and those of the lines before it.
-func (a *api) streamLines(x *exchange, r *http.Request, id string) error {
-	s := &lineStream{x: x, rc: http.NewResponseController(x), timeout: a.Limits.WriteTimeout}
+// streamResults stores the records of the source and answers each as soon as
+// its result is known, and those of the records before it.
+func (a *api) streamResults(x *exchange, r *http.Request, id string, src source) error {
+	s := &lineStream{x: x, rc: http.NewResponseController(x), timeout: a.Limits.WriteTimeout, stop: src.stop}
 	// HTTP/1 servers otherwise read the whole body before they answer. Writers
 	// that cannot do it, as in tests, have no such habit.
 	_ = s.rc.EnableFullDuplex()
-	b := a.newBatch(x, r, id, s)
-	defer a.endBatch(b)
-	b.begin, s.stop = s.begin, b.lines.body.stop
+	b := a.newBatch(x, id, src, s)
+	b.begin = s.begin
 	if err := b.run(r.Context()); err != nil {
 		return err
 	}

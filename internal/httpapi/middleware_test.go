@@ -54,7 +54,7 @@ func TestAccessLog(t *testing.T) {
 		Status   int     `json:"status"`
 		In       int     `json:"bytes_in"`
 		Out      int     `json:"bytes_out"`
-		Duration float64 `json:"duration_seconds"`
+		Duration float64 `json:"duration_ms"`
 		ID       string  `json:"request_id"`
 	}
 	if err := json.Unmarshal([]byte(lines[0]), &line); err != nil {

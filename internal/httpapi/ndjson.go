@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"io"
@@ -11,15 +10,14 @@ import (
 	"sluice/internal/stream"
 )
 
-// batch is one NDJSON request. The handler's goroutine reads lines and queues
-// records, in order; a second one, collect, takes the results in the same
-// order and gives each to the sink.
+// batch is one request of many records. The handler's goroutine reads them from
+// the source and queues them, in order; a second one, collect, takes the results
+// in the same order and gives each to the sink.
 type batch struct {
 	api     *api
 	x       *exchange
 	stream  string
-	lines   *lineReader
-	decoder lineDecoder
+	source  source
 	window  *window
 	sink    sink
 	begin   func()        // begins the answer once a first record is on its way; nil: it is given at the end
@@ -30,6 +28,18 @@ type batch struct {
 	faulty  bool          // a fault of the gateway is in the log already
 
 	refused atomic.Pointer[stream.Error] // what the first record failed with, when it was of the stream's level
+}
+
+// source yields the records of a batch, in the order of the body.
+type source interface {
+	// next appends the text of the next record to dst, and gives its line, from
+	// 1. After io.EOF there are no more; after errLineTooLong the next one can be
+	// read; any other error is of the body.
+	next(dst []byte) (text []byte, line int, err error)
+	// decode makes a record, whose Stream is set, of the text that next gave.
+	decode(text []byte, rec *stream.Outgoing) error
+	// stop ends a next that waits, and all later ones. Any goroutine may call it.
+	stop()
 }
 
 // sink takes the results of a batch in the order of their lines, on one
@@ -45,35 +55,39 @@ func (a *api) publishLines(x *exchange, r *http.Request, id string) error {
 	if err := noQuery(r); err != nil {
 		return stream.Errorf(stream.InvalidRequest, "application/x-ndjson takes no query parameters: each line has its own key, partition, timestamp and schema")
 	}
+	if err := noRecordHeaders(r.Header, "each line has its own headers"); err != nil {
+		return err
+	}
+	lines, err := a.openLines(x, r)
+	if err != nil {
+		return err
+	}
+	defer a.closeLines(lines)
+	return a.publishMany(x, r, id, lines)
+}
+
+// publishMany stores the records of the source, and answers in the form that
+// the client accepts: all results at the end, or each at once.
+func (a *api) publishMany(x *exchange, r *http.Request, id string, src source) error {
 	if negotiate(r.Header["Accept"], "application/json", "application/x-ndjson") == "application/x-ndjson" {
-		return a.streamLines(x, r, id)
+		return a.streamResults(x, r, id, src)
 	}
 	res := &results{limit: a.Limits.Results}
-	b := a.newBatch(x, r, id, res)
-	defer a.endBatch(b)
+	b := a.newBatch(x, id, src, res)
 	if err := b.run(r.Context()); err != nil {
 		return err
 	}
 	return a.answerBatch(x, &b.tally, res)
 }
 
-func (a *api) newBatch(x *exchange, r *http.Request, id string, s sink) *batch {
-	body := a.pacedBody(x, r)
-	buf := a.readers.Get().(*bufio.Reader)
-	buf.Reset(body)
+func (a *api) newBatch(x *exchange, id string, src source, s sink) *batch {
 	b := &batch{
-		api: a, x: x, stream: id, sink: s,
-		lines:  &lineReader{buf: buf, body: body, limit: a.Limits.Record + lineRoom},
+		api: a, x: x, stream: id, source: src, sink: s,
 		window: newWindow(a.Limits),
 		done:   make(chan struct{}),
 	}
 	b.pending.changed.L = &b.pending.mu
 	return b
-}
-
-func (a *api) endBatch(b *batch) {
-	b.lines.buf.Reset(nil)
-	a.readers.Put(b.lines.buf)
 }
 
 // run reads the body to its end and waits for all results. An error is the
@@ -118,7 +132,7 @@ func (b *batch) first(ctx context.Context) (*slot, error) {
 	s, err := b.read()
 	switch {
 	case err == io.EOF:
-		err = stream.Errorf(stream.InvalidRequest, "the body has no lines; send one record object a line")
+		err = stream.Errorf(stream.InvalidRequest, "the body has no records; send one record object a line, or in a CloudEvents batch at least one event")
 	case err != nil && !errors.Is(err, errLineTooLong):
 		err = bodyError(err)
 	default:
@@ -163,8 +177,8 @@ func (b *batch) next(ctx context.Context) bool {
 func (b *batch) read() (*slot, error) {
 	s := b.api.slots.Get().(*slot)
 	var err error
-	s.buf, err = b.lines.next(s.buf[:0])
-	s.line, s.size = b.lines.number, cap(s.buf) // the memory it holds, not what is in it
+	s.buf, s.line, err = b.source.next(s.buf[:0])
+	s.size = cap(s.buf) // the memory it holds, not what is in it
 	b.window.take(s.size)
 	return s, err
 }
@@ -175,11 +189,11 @@ func (b *batch) queue(ctx context.Context, s *slot, readErr error) error {
 	err := readErr
 	if err == nil {
 		s.rec.Stream = b.stream
-		err = b.decoder.decode(s.buf, &s.rec)
+		err = b.source.decode(s.buf, &s.rec)
 	}
 	switch {
 	case errors.Is(err, errLineTooLong):
-		err = stream.Errorf(stream.TooLarge, "the line is longer than %s: the limit of one record and some room for key and headers", sizeInWords(b.lines.limit))
+		err = stream.Errorf(stream.TooLarge, "the line is longer than %s: the limit of one record and some room for key and headers", sizeInWords(b.api.Limits.Record+lineRoom))
 	case err == nil && len(s.rec.Data) > b.api.Limits.Record:
 		err = stream.Errorf(stream.TooLarge, "the data is larger than %s, the limit of one record", sizeInWords(b.api.Limits.Record))
 	case err == nil:

@@ -53,22 +53,46 @@ func storedRecord(rec *stream.Outgoing, rep stream.Report) stream.Record {
 	}
 }
 
-// readPublication makes the record of a request whose body is the data.
-func (a *api) readPublication(x *exchange, r *http.Request, p *publication, id string) error {
-	p.rec.Stream, p.rec.Partition = id, stream.AnyPartition
+// readPublication makes the record of a request for one. Its stream is set.
+func (a *api) readPublication(x *exchange, r *http.Request, p *publication, format bodyFormat) error {
 	if err := p.readParameters(r); err != nil {
 		return err
 	}
 	if err := p.readHeaders(r.Header); err != nil {
 		return err
 	}
+	limit := sizeLimit{a.Limits.Record, "one record"}
+	if format == formatEvent { // which has attributes, too, and its data perhaps as base64
+		limit = sizeLimit{a.Limits.Record/3*4 + lineRoom, "one event"}
+	}
 	var err error
-	p.body, err = a.readBody(x, r, p.body[:0], sizeLimit{a.Limits.Record, "one record"})
+	if p.body, err = a.readBody(x, r, p.body[:0], limit); err != nil {
+		return err
+	}
+	switch format {
+	case formatEvent:
+		err = structuredEvent(p.body, &p.rec)
+	case formatBinaryEvent:
+		err = binaryEvent(r.Header, p.body).fill(&p.rec)
+	default:
+		err = p.setData()
+	}
 	switch {
 	case err != nil:
 		return err
+	case p.rec.Tombstone && p.rec.Key == nil:
+		return tombstoneWithoutKey()
+	case len(p.rec.Data) > a.Limits.Record:
+		return stream.Errorf(stream.TooLarge, "the data is larger than %s, the limit of one record", sizeInWords(a.Limits.Record))
+	}
+	return nil
+}
+
+// setData makes the body the record's data.
+func (p *publication) setData() error {
+	switch {
 	case p.rec.Tombstone && len(p.body) > 0:
-		return stream.Errorf(stream.InvalidRequest, "a tombstone has no data: send an empty body, or leave out tombstone")
+		return stream.Errorf(stream.InvalidRecord, "a tombstone has no data: send an empty body, or leave out tombstone")
 	case !p.rec.Tombstone && len(p.body) == 0:
 		return stream.Errorf(stream.MalformedJSON, "the body is empty; it is the record's data, one JSON text (for a tombstone, give tombstone=true and a key)")
 	}
@@ -86,15 +110,10 @@ func (p *publication) readParameters(r *http.Request) error {
 			bad = err
 		}
 	}, "key", "partition", "timestamp", "schema", "tombstone")
-	switch {
-	case err != nil:
+	if err != nil {
 		return err
-	case bad != nil:
-		return bad
-	case p.rec.Tombstone && p.rec.Key == nil:
-		return tombstoneWithoutKey()
 	}
-	return nil
+	return bad
 }
 
 func (p *publication) setParameter(name, value string) (err error) {
@@ -117,7 +136,7 @@ func (p *publication) setParameter(name, value string) (err error) {
 }
 
 func tombstoneWithoutKey() error {
-	return stream.Errorf(stream.InvalidRequest, "a tombstone needs a key: it deletes the earlier records of that key from a compacted stream")
+	return stream.Errorf(stream.InvalidRecord, "a tombstone needs a key: it deletes the earlier records of that key from a compacted stream")
 }
 
 // recordHeaderPrefix begins the HTTP headers that become record headers, in
@@ -148,13 +167,24 @@ func (p *publication) readHeaders(h http.Header) error {
 	return nil
 }
 
+// noRecordHeaders refuses record headers with a request of many records, which
+// would be lost; where says where headers are instead.
+func noRecordHeaders(h http.Header, where string) error {
+	for name := range h {
+		if strings.HasPrefix(name, recordHeaderPrefix) {
+			return stream.Errorf(stream.InvalidRequest, "Kafka-Header-… is for a single record; here %s", where)
+		}
+	}
+	return nil
+}
+
 // checkHeaderName refuses names that a record header cannot have.
 func checkHeaderName(name string) error {
 	switch {
 	case name == "":
 		return stream.Errorf(stream.InvalidRequest, "a record header needs a name: Kafka-Header-<name>: value")
 	case name == stream.SchemaHeader:
-		return stream.Errorf(stream.InvalidRequest, "the record header %s is the gateway's own; name the schema with the parameter schema", stream.SchemaHeader)
+		return stream.Errorf(stream.InvalidRecord, "the record header %s is the gateway's own; name the schema with the parameter schema", stream.SchemaHeader)
 	case !utf8.ValidString(name):
 		return stream.Errorf(stream.InvalidRequest, "the name of a record header is not UTF-8")
 	}

@@ -9,7 +9,7 @@ import (
 	"sluice/internal/stream"
 )
 
-// publish stores one record, or the records of an NDJSON body.
+// publish stores one record, or the records of an NDJSON body, or CloudEvents.
 func (a *api) publish(w http.ResponseWriter, r *http.Request) error {
 	x := exchangeOf(w)
 	id, err := a.streamID(r)
@@ -20,15 +20,20 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if format == formatNDJSON {
+	switch format {
+	case formatNDJSON:
 		return a.publishLines(x, r, id)
+	case formatEventBatch:
+		return a.publishEvents(x, r, id)
 	}
-	return a.publishOne(x, r, id)
+	p := a.publications.Get().(*publication)
+	p.rec.Stream, p.rec.Partition = id, stream.AnyPartition
+	return a.publishOne(x, r, p, format)
 }
 
-func (a *api) publishOne(x *exchange, r *http.Request, id string) error {
-	p := a.publications.Get().(*publication)
-	if err := a.readPublication(x, r, p, id); err != nil {
+// publishOne stores the one record that the body holds.
+func (a *api) publishOne(x *exchange, r *http.Request, p *publication, format bodyFormat) error {
+	if err := a.readPublication(x, r, p, format); err != nil {
 		a.release(p)
 		return err
 	}
@@ -45,7 +50,7 @@ func (a *api) publishOne(x *exchange, r *http.Request, id string) error {
 	p.answer = appendRecord(p.answer[:0], p.stored(report), viewWithoutData)
 	p.answer = append(p.answer, '\n')
 	h := x.Header()
-	h["Location"] = []string{recordPath(id, report.Partition, report.Offset)}
+	h["Location"] = []string{recordPath(p.rec.Stream, report.Partition, report.Offset)}
 	h["Content-Type"] = headerJSON
 	a.send(x, http.StatusCreated, p.answer)
 	return nil

@@ -40,13 +40,14 @@ type Outgoing struct {
 	Schema    SchemaRef // as the client named it; zero: the stream's
 	Data      []byte    // one JSON text, as the client sent it; ignored for a tombstone
 	Tombstone bool
+	Plain     bool // must be stored without an envelope
 }
 
 // Report says where a record was stored.
 type Report struct {
 	Partition int32
 	Offset    int64
-	Timestamp time.Time // as the broker keeps it
+	Timestamp time.Time // as the broker keeps it; zero where that is not known
 	Schema    string    // "Order:1"; "" for a tombstone
 }
 
