@@ -52,7 +52,8 @@ func FormatDuration(d time.Duration) string {
 }
 
 func fromSeconds(s float64) (time.Duration, error) {
-	if !(s >= 0 && s <= math.MaxInt64/float64(time.Second)) {
+	// Rounded to a float the limit is itself too large, and NaN is not less.
+	if !(s >= 0 && s < math.MaxInt64/float64(time.Second)) {
 		return 0, badDuration()
 	}
 	return time.Duration(s * float64(time.Second)), nil

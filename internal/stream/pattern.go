@@ -97,7 +97,7 @@ func parseGlob(s string) glob {
 }
 
 // parseSet reads "[…]" at rs[i]. As in Python, a "]" right after "[" or "[!"
-// belongs to the set, "!" negates, a range that runs backwards is empty.
+// belongs to the set, and "!" negates it.
 func parseSet(rs []rune, i int) (item globItem, end int, ok bool) {
 	item.kind = '['
 	j := i + 1
@@ -112,18 +112,32 @@ func parseSet(rs []rune, i int) (item globItem, end int, ok bool) {
 	if j >= len(rs) {
 		return item, 0, false
 	}
-	body := rs[first:j]
+	item.fill(rs[first:j])
+	return item, j, true
+}
+
+// fill reads what stands in the brackets. A range that runs backwards is empty.
+// Python takes such ranges out before it looks for the "!", so that one after
+// them negates too; of a range from that "!" on the other two characters stay.
+func (it *globItem) fill(body []rune) {
 	for k := 0; k < len(body); k++ {
 		lo, hi := body[k], body[k]
-		if k+2 < len(body) && body[k+1] == '-' {
+		ranged := k+2 < len(body) && body[k+1] == '-'
+		if ranged {
 			hi = body[k+2]
 			k += 2
 		}
-		if lo <= hi {
-			item.set = append(item.set, lo, hi)
+		switch {
+		case lo > hi:
+		case lo != '!' || it.negate || len(it.set) > 0:
+			it.set = append(it.set, lo, hi)
+		default:
+			it.negate = true
+			if ranged {
+				it.set = append(it.set, '-', '-', hi, hi)
+			}
 		}
 	}
-	return item, j, true
 }
 
 // literal gives the name that a glob without wildcards matches.
