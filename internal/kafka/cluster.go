@@ -51,6 +51,8 @@ type Cluster struct {
 	admin   *ckafka.AdminClient
 	logs    chan ckafka.LogEvent
 	reach   *reachability
+	doctor  *doctor
+	told    repeats // what was logged of librdkafka's words
 	stop    context.CancelFunc
 	running sync.WaitGroup
 }
@@ -68,6 +70,7 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 		stop:    stop,
 	}
 	c.reach = newReachability(c.log, c.metrics)
+	c.doctor = newDoctor(o.Kafka, c.reach, c.log)
 	if err := c.open(); err != nil {
 		stop()
 		return nil, err
@@ -75,6 +78,7 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 	c.spawn(func() { c.forwardLogs(ctx) })
 	c.spawn(func() { c.watch("control", c.handle) })
 	c.spawn(func() { c.reach.probe(ctx, c.probe) })
+	c.spawn(func() { c.doctor.run(ctx) })
 	return c, nil
 }
 
@@ -116,7 +120,8 @@ func (c *Cluster) Close() {
 }
 
 // Reachable gives nil while a broker answers, else a KafkaUnavailable error
-// that may be handed to clients.
+// that may be handed to clients. Its cause, for the log, is the reason as soon
+// as that is known.
 func (c *Cluster) Reachable() error {
 	if e := c.reach.error(); e != nil {
 		return e
@@ -136,33 +141,53 @@ func (c *Cluster) probe(timeout time.Duration) error {
 // the handle is closed.
 func (c *Cluster) watch(name string, p *ckafka.Producer) {
 	for ev := range p.Events() {
-		c.event(name, ev)
+		c.event(name, p, ev)
 	}
 }
 
 // event takes what every kind of client reports.
-func (c *Cluster) event(client string, ev ckafka.Event) {
+func (c *Cluster) event(client string, h tokenHolder, ev ckafka.Event) {
 	switch ev := ev.(type) {
 	case *ckafka.Stats:
 		c.metrics.statistics(client, ev.String())
+	case ckafka.OAuthBearerTokenRefresh:
+		c.refresh(client, h)
 	case ckafka.Error:
 		c.metrics.clientErrors.WithLabelValues(client, errorLabel(ev)).Inc()
 		if ev.Code() == ckafka.ErrAllBrokersDown {
 			c.reach.suspect()
 			return
 		}
-		c.log.Warn("kafka client error", "client", client, "code", errorLabel(ev), "error", ev)
+		c.doctor.listen(ev)
+		c.log.Log(context.Background(), c.level(slog.LevelWarn, client+ev.String()), "kafka client error",
+			"client", client, "code", errorLabel(ev), "error", ev)
 	}
 }
 
-// forwardLogs hands librdkafka's own log lines to the gateway's logger.
+// level lowers that of messages which tell nothing new: those that were logged
+// a short while ago, and all while the reason why Kafka cannot be used is known.
+func (c *Cluster) level(as slog.Level, message string) slog.Level {
+	if c.told.again(message) || c.Diagnosis() != "" {
+		return slog.LevelDebug
+	}
+	return as
+}
+
+// forwardLogs hands librdkafka's own log lines to the gateway's logger. What it
+// says about broken connections comes as an event too.
 func (c *Cluster) forwardLogs(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case l := <-c.logs:
-			c.log.Log(ctx, slogLevel(l.Level), "librdkafka", "client", l.Name, "tag", l.Tag, "line", l.Message)
+			level := slogLevel(l.Level)
+			if l.Tag == "FAIL" || l.Tag == "ERROR" {
+				level = slog.LevelDebug
+			} else if level > slog.LevelDebug {
+				level = c.level(level, l.Name+l.Message)
+			}
+			c.log.Log(ctx, level, "librdkafka", "client", l.Name, "tag", l.Tag, "line", l.Message)
 		}
 	}
 }

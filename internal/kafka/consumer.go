@@ -34,6 +34,7 @@ func (c *Cluster) consumer(own ckafka.ConfigMap) (*ckafka.Consumer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("configure a Kafka consumer: %w", err)
 	}
+	c.refresh("consumer", consumer) // else questions that come before the first poll wait for a token
 	return consumer, nil
 }
 

@@ -1,9 +1,20 @@
 package kafka
 
-import ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+import (
+	"context"
+
+	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
 
 // FailFatally makes librdkafka raise a fatal error in the producer, as it does
 // when a record was lost in a way that idempotence forbids.
 func (p *Producer) FailFatally() {
 	p.current.Load().handle.TestFatalError(ckafka.ErrOutOfOrderSequenceNumber, "raised by a test")
+}
+
+// Examine gives what is found by talking to the options' servers, without a
+// client of librdkafka, which may not be built with what the options ask for.
+func Examine(ctx context.Context, o Options) string {
+	o, _ = o.effective()
+	return prober{o}.examineAll(ctx).text
 }

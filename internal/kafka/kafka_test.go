@@ -28,10 +28,16 @@ type gateway struct {
 // start makes the parts and waits until the broker answers.
 func start(t *testing.T, b *kafkatest.Broker, change ...func(*kafka.ProducerOptions)) *gateway {
 	t.Helper()
+	return startWith(t, b, kafka.Options{BootstrapServers: []string{b.Addr}}, change...)
+}
+
+// startWith is start for a client that reaches the broker in another way.
+func startWith(t *testing.T, b *kafkatest.Broker, options kafka.Options, change ...func(*kafka.ProducerOptions)) *gateway {
+	t.Helper()
 	g := &gateway{metrics: prometheus.NewRegistry()}
 	var err error
 	g.Cluster, err = kafka.NewCluster(kafka.ClusterOptions{
-		Kafka:      kafka.Options{BootstrapServers: []string{b.Addr}},
+		Kafka:      options,
 		Group:      b.Prefix() + "readers",
 		Log:        slog.New(slog.NewTextHandler(t.Output(), nil)),
 		Registerer: g.metrics,

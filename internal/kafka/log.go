@@ -338,7 +338,7 @@ func (l *Log) read() (began bool, err error) {
 	l.problem.Store(nil)
 	for l.stopped.Err() == nil {
 		l.announce(end)
-		if err := l.take(c.Poll(int(pollInterval.Milliseconds()))); err != nil {
+		if err := l.take(c, c.Poll(int(pollInterval.Milliseconds()))); err != nil {
 			return true, err
 		}
 	}
@@ -390,7 +390,7 @@ func (l *Log) announce(end int64) {
 }
 
 // take applies one event of the consumer. An error means a new beginning.
-func (l *Log) take(ev ckafka.Event) error {
+func (l *Log) take(c *ckafka.Consumer, ev ckafka.Event) error {
 	switch ev := ev.(type) {
 	case *ckafka.Message:
 		if err := ev.TopicPartition.Error; err != nil {
@@ -404,11 +404,13 @@ func (l *Log) take(ev ckafka.Event) error {
 			l.move(end) // compaction took the last records
 		}
 	case ckafka.Error:
-		l.Cluster.event("log", ev)
+		l.Cluster.event("log", c, ev)
 		if is(ev, ckafka.ErrUnknownTopicOrPart, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrUnknownTopicID,
 			ckafka.ErrAutoOffsetReset, ckafka.ErrOffsetOutOfRange, ckafka.ErrTopicAuthorizationFailed) || ev.IsFatal() {
 			return ev
 		}
+	case ckafka.OAuthBearerTokenRefresh:
+		l.Cluster.event("log", c, ev)
 	}
 	return nil
 }

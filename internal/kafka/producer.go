@@ -200,12 +200,12 @@ func (p *Producer) serve(g *generation) {
 		case *ckafka.Message:
 			p.report(ev)
 		case ckafka.Error:
-			p.cluster.event("producer", ev)
+			p.cluster.event("producer", g.handle, ev)
 			if ev.IsFatal() {
 				p.running.Go(func() { p.replace(g) })
 			}
 		default:
-			p.cluster.event("producer", ev)
+			p.cluster.event("producer", g.handle, ev)
 		}
 	}
 }

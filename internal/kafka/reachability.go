@@ -51,7 +51,7 @@ func (r *reachability) suspect() {
 }
 
 func (r *reachability) markDown(err error) {
-	if r.down.Swap(toError(unreachable(err))) == nil {
+	if r.down.CompareAndSwap(nil, toError(unreachable(err))) { // else the reason may be known already
 		r.metrics.reachable.Set(0)
 		r.log.Error("kafka cannot be reached", "error", err)
 	}
@@ -61,6 +61,22 @@ func (r *reachability) markUp() {
 	if r.down.Swap(nil) != nil {
 		r.metrics.reachable.Set(1)
 		r.log.Info("kafka answers")
+	}
+}
+
+// explain makes a finding the reason why no broker answers, and logs it once.
+func (r *reachability) explain(f finding) {
+	before := r.down.Load()
+	if before == nil {
+		return
+	}
+	var known finding
+	if errors.As(before.Err, &known) && known.text == f.text {
+		return
+	}
+	e := *before
+	if r.down.CompareAndSwap(before, e.Because(f)) {
+		r.log.Error("kafka cannot be used", "reason", f.text, "cause", f.cause)
 	}
 }
 

@@ -87,6 +87,7 @@ func (r *Reader) fetch(ctx context.Context, at ckafka.TopicPartition) (*ckafka.M
 		return nil, err
 	}
 	defer func() { r.free <- c }()
+	r.catchUp(c)
 	if err := c.Assign([]ckafka.TopicPartition{at}); err != nil {
 		return nil, toError(err)
 	}
@@ -95,6 +96,16 @@ func (r *Reader) fetch(ctx context.Context, at ckafka.TopicPartition) (*ckafka.M
 		err = toError(e)
 	}
 	return m, err
+}
+
+// catchUp takes what a consumer was told while nobody read with it: that its
+// token is about to expire, and errors which are over.
+func (r *Reader) catchUp(c *ckafka.Consumer) {
+	for ev := c.Poll(0); ev != nil; ev = c.Poll(0) {
+		if _, expires := ev.(ckafka.OAuthBearerTokenRefresh); expires {
+			r.cluster.event("reader", c, ev)
+		}
+	}
 }
 
 // first polls until the assigned partition gives its first record, or says
@@ -114,10 +125,12 @@ func (r *Reader) first(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicP
 		case ckafka.PartitionEOF:
 			return nil, noRecord()
 		case ckafka.Error:
-			r.cluster.event("reader", ev)
+			r.cluster.event("reader", c, ev)
 			if ev.Code() == ckafka.ErrAllBrokersDown {
 				return nil, toError(ev)
 			}
+		case ckafka.OAuthBearerTokenRefresh:
+			r.cluster.event("reader", c, ev)
 		}
 	}
 	return nil, ended(ctx)
