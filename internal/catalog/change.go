@@ -127,7 +127,10 @@ func (c *Catalog) alter(ctx context.Context, id string, t stream.Topic, ch strea
 		}
 	}
 	if differs(settings, t.Config) {
-		return c.Topics.Configure(ctx, t.Name, settings)
+		if err := c.Topics.Configure(ctx, t.Name, settings); err != nil {
+			return err
+		}
+		return c.Producer.Refresh(ctx, t.Name)
 	}
 	return nil
 }

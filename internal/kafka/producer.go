@@ -45,6 +45,8 @@ type Producer struct {
 	log      *slog.Logger
 	opts     ProducerOptions
 	replicas *replicaWatch
+
+	timestamps timestampTypes
 	looks    singleflight.Group
 
 	current  atomic.Pointer[generation]
@@ -73,7 +75,7 @@ type pending struct {
 
 // NewProducer starts a producer on the client's cluster.
 func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
-	p := &Producer{cluster: c, log: c.log, opts: o, replicas: newReplicaWatch(c)}
+	p := &Producer{cluster: c, log: c.log, opts: o, replicas: newReplicaWatch(c), timestamps: timestampTypes{cluster: c}}
 	g, err := p.open()
 	if err != nil {
 		return nil, err
@@ -220,17 +222,31 @@ func (p *Producer) report(m *ckafka.Message) {
 		// forgotten where. That can be wrong: see producerDefaults.
 		w.delivered(stream.Report{}, toError(ckafka.NewError(ckafka.ErrDuplicateSequenceNumber, "reported as stored, without an offset", false)))
 	case err == nil:
-		w.delivered(stream.Report{
-			Partition: m.TopicPartition.Partition,
-			Offset:    int64(m.TopicPartition.Offset),
-			Timestamp: w.timestamp,
-		}, nil)
+		p.reportStored(w, stream.Report{Partition: m.TopicPartition.Partition, Offset: int64(m.TopicPartition.Offset)})
 	case is(err, ckafka.ErrMsgTimedOut, ckafka.ErrUnknownPartition):
 		// Why takes a question to the cluster, and the reports of others wait for nobody.
 		p.running.Go(func() { w.delivered(stream.Report{}, p.explain(w, err)) })
 	default:
 		w.delivered(stream.Report{}, toError(err))
 	}
+}
+
+// reportStored adds the record's time, where the topic keeps it.
+func (p *Producer) reportStored(w *pending, r stream.Report) {
+	kept, known := p.timestamps.kept(w.topic)
+	if !known {
+		p.running.Go(func() {
+			if p.timestamps.ask(w.topic) {
+				r.Timestamp = w.timestamp
+			}
+			w.delivered(r, nil)
+		})
+		return
+	}
+	if kept {
+		r.Timestamp = w.timestamp
+	}
+	w.delivered(r, nil)
 }
 
 // explain finds the reason of a failure that librdkafka does not tell: a record
@@ -318,6 +334,7 @@ func (p *Producer) Made(ctx context.Context, topic string) error {
 // Refresh asks Kafka anew about a topic, so that the producer sees at once that
 // it was made or grew. The error is UnknownStream when there is no such topic.
 func (p *Producer) Refresh(ctx context.Context, topic string) error {
+	p.timestamps.forget(topic)
 	g := p.current.Load()
 	g.inside.RLock()
 	defer g.inside.RUnlock()

@@ -50,35 +50,18 @@ func (r *Reader) Read(ctx context.Context, id string, partition int32, offset in
 	ctx, cancel := context.WithTimeout(ctx, readTimeout)
 	defer cancel()
 	topic := r.topics.Topic(id)
-	if err := r.check(ctx, topic, partition, offset); err != nil {
+	t, err := r.admin.Exists(ctx, topic)
+	if err != nil {
 		return stream.Record{}, err
+	}
+	if partition < 0 || int(partition) >= t.Partitions {
+		return stream.Record{}, stream.Errorf(stream.UnknownRecord, "the stream has the partitions 0 to %d", t.Partitions-1)
 	}
 	m, err := r.fetch(ctx, ckafka.TopicPartition{Topic: &topic, Partition: partition, Offset: ckafka.Offset(offset)})
 	if err != nil {
 		return stream.Record{}, err
 	}
 	return record(id, m), nil
-}
-
-// check refuses what the partition's bounds rule out already.
-func (r *Reader) check(ctx context.Context, topic string, partition int32, offset int64) error {
-	t, err := r.admin.Exists(ctx, topic)
-	if err != nil {
-		return err
-	}
-	if partition < 0 || int(partition) >= t.Partitions {
-		return stream.Errorf(stream.UnknownRecord, "the stream has the partitions 0 to %d", t.Partitions-1)
-	}
-	low, high, err := bounds(ctx, r.cluster.handle, topic, partition)
-	switch {
-	case err != nil:
-		return toError(err)
-	case offset < low:
-		return stream.Errorf(stream.UnknownRecord, "that record is gone: the partition begins at offset %d", low)
-	case offset >= high:
-		return stream.Errorf(stream.UnknownRecord, "there is no such record yet: the partition's next offset is %d", high)
-	}
-	return nil
 }
 
 func (r *Reader) fetch(ctx context.Context, at ckafka.TopicPartition) (*ckafka.Message, error) {
@@ -88,6 +71,9 @@ func (r *Reader) fetch(ctx context.Context, at ckafka.TopicPartition) (*ckafka.M
 	}
 	defer func() { r.free <- c }()
 	r.catchUp(c)
+	if err := check(ctx, c, at); err != nil {
+		return nil, err
+	}
 	if err := c.Assign([]ckafka.TopicPartition{at}); err != nil {
 		return nil, toError(err)
 	}
@@ -106,6 +92,22 @@ func (r *Reader) catchUp(c *ckafka.Consumer) {
 			r.cluster.event("reader", c, ev)
 		}
 	}
+}
+
+// check refuses what the partition's bounds rule out already. It asks through
+// the consumer that will read, which so learns where the partition is: otherwise
+// an assignment to a topic it does not know waits for a scan, once a second.
+func check(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicPartition) error {
+	low, high, err := bounds(ctx, c, *at.Topic, at.Partition)
+	switch offset := int64(at.Offset); {
+	case err != nil:
+		return toError(err)
+	case offset < low:
+		return stream.Errorf(stream.UnknownRecord, "that record is gone: the partition begins at offset %d", low)
+	case offset >= high:
+		return stream.Errorf(stream.UnknownRecord, "there is no such record yet: the partition's next offset is %d", high)
+	}
+	return nil
 }
 
 // first polls until the assigned partition gives its first record, or says
@@ -147,6 +149,7 @@ func (r *Reader) take(ctx context.Context) (*ckafka.Consumer, error) {
 	}
 	c, err := r.cluster.consumer(ckafka.ConfigMap{
 		"queued.min.messages":       1,
+		"fetch.queue.backoff.ms":    1, // with a queue of one record the default, a second, is what the next reader waits
 		"max.partition.fetch.bytes": readFetchBytes,
 		"fetch.wait.max.ms":         10,
 	})

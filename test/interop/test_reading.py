@@ -113,7 +113,6 @@ def test_timestamp_zero(gateway, kafka, topic, client):
     assert (record.timestamp, answer.json()["timestamp"]) == (0, "1970-01-01T00:00:00.000Z")
 
 
-@pytest.mark.xfail(strict=True, reason="the gateway answers the publisher's time: a delivery report has no other")
 @BOTH
 def test_timestamps_of_the_broker(gateway, kafka, stream, schema_name, client):
     """Where the broker sets the time, the answer has the broker's or none."""
