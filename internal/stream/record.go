@@ -38,6 +38,7 @@ type Outgoing struct {
 	Headers   []Header  // without SchemaHeader
 	Timestamp time.Time // zero: the time of publishing
 	Schema    SchemaRef // as the client named it; zero: the stream's
+	Newest    *Newest   // shared by the records of one request; nil: the newest version is looked up for this record
 	Data      []byte    // one JSON text, as the client sent it; ignored for a tombstone
 	Tombstone bool
 	Plain     bool // must be stored without an envelope
