@@ -192,21 +192,28 @@ func (a *App) drain(ctx context.Context) error {
 	return nil
 }
 
-// Ready says whether the gateway can do its work.
+// Ready says whether the gateway can do its work, and if not, why, as far as
+// that is known.
 func (a *App) Ready() []httpapi.Check {
-	checks := []httpapi.Check{
-		{Name: "kafka", OK: a.cluster.Reachable() == nil, Detail: "a Kafka broker answers"},
-		{Name: "schemas", OK: a.schemas.Ready(), Detail: "the log of schemas has been read to its end"},
-		{Name: "serving", OK: !a.draining.Load(), Detail: "the gateway is not about to stop"},
+	reach := check("kafka", a.cluster.Reachable() == nil, "a Kafka broker answers")
+	if reason := a.cluster.Diagnosis(); !reach.OK && reason != "" {
+		reach.Detail = reason
 	}
-	for i := range checks {
-		if checks[i].OK {
-			checks[i].Detail = ""
-		} else {
-			checks[i].Detail = "not yet, or not any more: " + checks[i].Detail
-		}
+	return []httpapi.Check{
+		reach,
+		check("schemas", a.schemas.Ready(), "the log of schemas has been read to its end"),
+		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
-	return checks
+}
+
+// check is a part of readiness, which holds when what is said in words is so.
+func check(name string, ok bool, words string) httpapi.Check {
+	if ok {
+		words = ""
+	} else {
+		words = "not yet, or not any more: " + words
+	}
+	return httpapi.Check{Name: name, OK: ok, Detail: words}
 }
 
 func ignoreClosed(err error) error {

@@ -13,9 +13,6 @@ import (
 // the configuration finds by itself.
 func Check(c config.Config) config.Problems {
 	var problems config.Problems
-	if c.Embedded {
-		return problems
-	}
 	for _, p := range kafkaOptions(c).Validate() {
 		problems.Add(p.Key, "%s", p.Message)
 	}

@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -15,10 +16,12 @@ import (
 	"sluice/internal/kafka"
 )
 
-// probeTimeout is how long `gateway check` waits for a broker, and probeEvery
-// how often it looks.
+// probeTimeout is how long `gateway check` waits for a broker, probeAtLeast how
+// long even if a reason is known why none answers, and probeEvery how often it
+// looks.
 const (
 	probeTimeout = 10 * time.Second
+	probeAtLeast = 3 * time.Second
 	probeEvery   = 50 * time.Millisecond
 )
 
@@ -80,35 +83,50 @@ func Probe(ctx context.Context, c config.Config, out, errs io.Writer) error {
 		return nil
 	}
 	cluster, err := kafka.NewCluster(kafka.ClusterOptions{
-		Kafka: kafkaOptions(c), Group: "check", Log: newLogger(c.Log, errs), Registerer: prometheus.NewRegistry(),
+		Kafka: kafkaOptions(c), Group: "check", Log: probeLogger(c.Log, errs), Registerer: prometheus.NewRegistry(),
 	})
 	if err != nil {
 		return err
 	}
 	defer cluster.Close()
-	if err := await(ctx, cluster); err != nil {
-		return fmt.Errorf("the configuration is in order, but Kafka cannot be reached with it: %w", err)
+	if reason := await(ctx, cluster); reason != "" {
+		return errors.New("the values are in order, but Kafka cannot be reached with them:\n  " + reason)
 	}
 	fmt.Fprintln(out, "# Kafka answers.")
 	return nil
 }
 
-func await(ctx context.Context, cluster *kafka.Cluster) error {
+// await returns "" when Kafka answers, else why it does not: as soon as the
+// reason is known and other brokers had their chance, or when time is up.
+func await(ctx context.Context, cluster *kafka.Cluster) string {
 	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
 	defer cancel()
 	tick := time.NewTicker(probeEvery)
 	defer tick.Stop()
+	begin := time.Now()
 	for {
-		err := cluster.Reachable()
-		if err == nil {
-			return nil
+		reason := cluster.Diagnosis()
+		switch {
+		case cluster.Reachable() == nil:
+			return ""
+		case reason != "" && time.Since(begin) >= probeAtLeast:
+			return reason
 		}
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
-			return err
+			return fmt.Sprintf("no broker has answered within %v, and none says why: SLUICE_LOG_LEVEL=debug shows what its client was told", probeTimeout)
 		}
 	}
+}
+
+// probeLogger is silent unless everything is to be seen: the reason alone is
+// what a person who checks a configuration asks for.
+func probeLogger(c config.Log, w io.Writer) *slog.Logger {
+	if c.Level == "debug" {
+		return newLogger(c, w)
+	}
+	return slog.New(slog.DiscardHandler)
 }
 
 // newLogger logs to w: text where a person reads it, JSON where a program does,
