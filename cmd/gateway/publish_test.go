@@ -224,7 +224,7 @@ func TestPublishRefuses(t *testing.T) {
 			{"NUL", request{"POST", "/streams/a%00b", `{}`, nil}, 400, "invalid-request"},
 			{"underscore", request{"POST", "/streams/_sluice.schemas", `{}`, nil}, 400, "invalid-request"},
 			{"too long", request{"POST", "/streams/" + strings.Repeat("x", 250), `{}`, nil}, 400, "invalid-request"},
-			{"reserved header", request{"POST", "/streams/strict", `{"id":1}`, map[string]string{"Kafka-Header-Sluice_schema": "X:1"}}, 400, "invalid-request"},
+			{"reserved header", request{"POST", "/streams/strict", `{"id":1}`, map[string]string{"Kafka-Header-Sluice_schema": "X:1"}}, 422, "invalid-record"},
 		} {
 			t.Run(tc.name, func(t *testing.T) {
 				p := g.do(t, tc.r).problem(t, tc.status, tc.slug)
