@@ -122,8 +122,11 @@ func (c *Catalog) target(ctx context.Context, rec *stream.Outgoing, b stream.Bin
 	if !rec.Schema.IsZero() {
 		ref = rec.Schema
 	}
-	v, err := c.Schemas.Schema(ctx, ref)
-	t.Schema = v.Ref()
+	var err error
+	t.Schema, err = rec.Newest.Find(ref, func(ref stream.SchemaRef) (stream.SchemaRef, error) {
+		v, err := c.Schemas.Schema(ctx, ref)
+		return v.Ref(), err
+	})
 	return t, err
 }
 

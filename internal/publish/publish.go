@@ -52,6 +52,7 @@ type Publisher struct {
 	opts    Options
 	log     *slog.Logger
 	metrics *metrics
+	again   again
 	waiters sync.Pool // of chan result
 	buffers sync.Pool // of *[]byte
 }
@@ -67,6 +68,7 @@ func New(o Options) *Publisher {
 		opts:    o,
 		log:     o.Log.With("component", "publish"),
 		metrics: newMetrics(o.Registerer),
+		again:   again{waiting: map[string][]attempt{}},
 		waiters: sync.Pool{New: func() any { return make(chan result, 1) }},
 		buffers: sync.Pool{New: func() any { return new([]byte) }},
 	}
@@ -76,18 +78,13 @@ func New(o Options) *Publisher {
 // its Outcome whether the record may be stored all the same; when ctx ends
 // first it may.
 func (p *Publisher) Publish(ctx context.Context, rec *stream.Outgoing) (stream.Report, error) {
-	target, err := p.opts.Catalog.Resolve(ctx, rec)
+	target, err := p.prepare(ctx, rec)
 	if err != nil {
-		return stream.Report{}, p.refused(err)
-	}
-	if err := p.check(ctx, rec, target); err != nil {
 		return stream.Report{}, p.refused(err)
 	}
 	report, err := p.sendAndWait(ctx, rec, target)
 	if stream.CodeOf(err) == stream.UnknownStream {
-		if target, err = p.opts.Catalog.Revive(ctx, rec); err == nil {
-			report, err = p.sendAndWait(ctx, rec, target)
-		}
+		report, err = p.reviveAndSend(ctx, rec)
 	}
 	if err != nil {
 		return stream.Report{}, p.refused(err)
@@ -101,40 +98,53 @@ func (p *Publisher) Publish(ctx context.Context, rec *stream.Outgoing) (stream.R
 // record is not stored, and done is not called. The record must stay as it is
 // until done was called.
 func (p *Publisher) Enqueue(ctx context.Context, rec *stream.Outgoing, done func(stream.Report, error)) error {
-	target, err := p.opts.Catalog.Resolve(ctx, rec)
-	if err == nil {
-		err = p.check(ctx, rec, target)
-	}
+	target, err := p.prepare(ctx, rec)
 	if err != nil {
 		return p.refused(err)
 	}
-	err = p.queue(ctx, rec, target, func(r stream.Report, err error) {
-		if stream.CodeOf(err) == stream.UnknownStream {
-			go p.sendAgain(context.WithoutCancel(ctx), rec, done) // ends with the record's report
-			return
-		}
-		if err != nil {
-			err = p.refused(err)
-		}
-		done(r, err)
-	})
-	if err != nil {
-		return p.refused(err)
+	a := attempt{context.WithoutCancel(ctx), rec, done}
+	if joined, err := p.again.join(a); joined || err != nil {
+		return p.refusedIf(err)
 	}
-	return nil
+	err = p.queue(ctx, rec, target, p.reporter(a))
+	if stream.CodeOf(err) == stream.UnknownStream {
+		if target, err = p.opts.Catalog.Revive(ctx, rec); err == nil {
+			err = p.queue(ctx, rec, target, p.reporter(a))
+		}
+		err = notSent(err)
+	}
+	return p.refusedIf(err)
 }
 
-// sendAgain is for a queued record whose stream turned out to have no topic.
-func (p *Publisher) sendAgain(ctx context.Context, rec *stream.Outgoing, done func(stream.Report, error)) {
-	var report stream.Report
+// reporter takes a queued record's report. One whose stream turned out to have
+// no topic is sent again.
+func (p *Publisher) reporter(a attempt) func(stream.Report, error) {
+	return func(r stream.Report, err error) {
+		if stream.CodeOf(err) == stream.UnknownStream {
+			p.again.add(a, p.sendAgain)
+			return
+		}
+		a.done(r, p.refusedIf(err))
+	}
+}
+
+// prepare finds out where the record goes, and checks its data; a tombstone has
+// none.
+func (p *Publisher) prepare(ctx context.Context, rec *stream.Outgoing) (stream.Target, error) {
+	t, err := p.opts.Catalog.Resolve(ctx, rec)
+	if err == nil && !rec.Tombstone {
+		err = p.opts.Schemas.Validate(ctx, t.Schema, rec.Data)
+	}
+	return t, notSent(err)
+}
+
+// reviveAndSend is for a record whose stream turned out to have no topic.
+func (p *Publisher) reviveAndSend(ctx context.Context, rec *stream.Outgoing) (stream.Report, error) {
 	target, err := p.opts.Catalog.Revive(ctx, rec)
-	if err == nil {
-		report, err = p.sendAndWait(ctx, rec, target)
-	}
 	if err != nil {
-		err = p.refused(err)
+		return stream.Report{}, notSent(err)
 	}
-	done(report, err)
+	return p.sendAndWait(ctx, rec, target)
 }
 
 // queue sends, and tries again for a while when the queue is full: who streams
@@ -160,14 +170,7 @@ func (p *Publisher) queue(ctx context.Context, rec *stream.Outgoing, t stream.Ta
 	}
 }
 
-// check validates the data; a tombstone has none.
-func (p *Publisher) check(ctx context.Context, rec *stream.Outgoing, t stream.Target) error {
-	if rec.Tombstone {
-		return nil
-	}
-	return p.opts.Schemas.Validate(ctx, t.Schema, rec.Data)
-}
-
+// sendAndWait sends a record and waits for its report, or until ctx ends.
 func (p *Publisher) sendAndWait(ctx context.Context, rec *stream.Outgoing, t stream.Target) (stream.Report, error) {
 	reported := p.waiters.Get().(chan result)
 	err := p.send(rec, t, func(r stream.Report, err error) { reported <- result{r, err} })
@@ -209,19 +212,48 @@ func (p *Publisher) send(rec *stream.Outgoing, t stream.Target, delivered func(s
 	})
 }
 
-// refused counts a failure, and makes sure that it names an outcome: what
-// failed before the producer had the record is not stored.
+// refused counts a failure, and makes sure that it names an outcome: errors of
+// the producer without one are about records it did not take.
 func (p *Publisher) refused(err error) error {
 	var e *stream.Error
 	if !errors.As(err, &e) {
-		e = stream.Errorf(stream.Internal, "the gateway could not publish the record; its log says why").Because(err)
-		e.Outcome = stream.OutcomeUnclear
+		e = internal(err).WithOutcome(stream.OutcomeUnclear)
 	}
 	if e.Outcome == "" {
 		told := *e
-		told.Outcome = stream.NotStored
-		e = &told
+		e = told.WithOutcome(stream.NotStored)
 	}
 	p.metrics.failed(e.Code)
 	return e
+}
+
+// refusedIf is refused, and nil for nil.
+func (p *Publisher) refusedIf(err error) error {
+	if err == nil {
+		return nil
+	}
+	return p.refused(err)
+}
+
+// notSent tells of a failure before the producer had the record: whatever is
+// unclear about a stream that was to be made, the record is not stored.
+func notSent(err error) error {
+	if err == nil {
+		return nil
+	}
+	var e *stream.Error
+	if !errors.As(err, &e) {
+		return internal(err).WithOutcome(stream.NotStored)
+	}
+	told := *e
+	if told.Code == stream.OutcomeUnknown {
+		told.Code = stream.KafkaUnavailable
+		told.Message = "the stream could not be made ready in time, and the record was not sent; send it again"
+		told.Err = err
+	}
+	return told.WithOutcome(stream.NotStored)
+}
+
+func internal(err error) *stream.Error {
+	return stream.Errorf(stream.Internal, "the gateway could not publish the record; its log says why").Because(err)
 }
