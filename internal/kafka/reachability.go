@@ -76,7 +76,11 @@ func (r *reachability) explain(f finding) {
 	}
 	e := *before
 	if r.down.CompareAndSwap(before, e.Because(f)) {
-		r.log.Error("kafka cannot be used", "reason", f.text, "cause", f.cause)
+		log := r.log
+		if f.cause != "" {
+			log = log.With("error", f.cause)
+		}
+		log.Error("kafka cannot be used", "reason", f.text)
 	}
 }
 
