@@ -115,40 +115,56 @@ func (c *Catalog) info(id string, t stream.Topic) stream.Info {
 }
 
 // Delete deletes a stream and its records, and returns when the topic is gone.
-// The stream is unbound first, so that nothing is published to it meanwhile.
-// The error is UnknownStream when there is none.
+// The stream is unbound first, so that nothing is published to it meanwhile; if
+// Kafka refuses the deletion it is bound again. The error is UnknownStream when
+// there is none.
 func (c *Catalog) Delete(ctx context.Context, id string) error {
 	if err := c.Names.CheckID(id); err != nil {
 		return err
 	}
-	wasBound, err := c.unbind(ctx, id)
+	old, err := c.unbind(ctx, id)
 	if err != nil {
 		return err
 	}
 	err = c.Topics.Delete(ctx, c.Names.Topic(id))
-	if stream.CodeOf(err) == stream.UnknownStream && wasBound {
+	switch wasBound := !old.Schema.IsZero(); {
+	case err == nil:
+		return nil
+	case stream.CodeOf(err) == stream.UnknownStream && wasBound:
 		return nil // only the binding was left of it
+	case stream.CodeOf(err) != stream.UnknownStream && wasBound && outcomeOf(err) != stream.OutcomeUnclear:
+		c.putBack(ctx, id, old)
 	}
 	return missing(err, id)
 }
 
-// unbind takes the binding away, whoever else changes it meanwhile.
-func (c *Catalog) unbind(ctx context.Context, id string) (wasBound bool, err error) {
+// putBack binds a stream again as it was. If that fails it stays unbound, which
+// the next deletion or a PUT mends.
+func (c *Catalog) putBack(ctx context.Context, id string, old stream.Binding) {
+	old.Revision++ // of the unbinding
+	if _, err := c.Bindings.Bind(context.WithoutCancel(ctx), id, old); err != nil {
+		c.Log.Warn("cannot put a binding back", "stream", id, "error", err)
+	}
+}
+
+// unbind takes the binding away, whoever else changes it meanwhile, and gives
+// the one it took, zero where there was none.
+func (c *Catalog) unbind(ctx context.Context, id string) (old stream.Binding, err error) {
 	for {
 		if err := c.Bindings.Sync(ctx); err != nil {
-			return wasBound, err
+			return old, err
 		}
 		b, bound := c.Bindings.Binding(id)
 		if !bound {
-			return wasBound, nil
+			return old, nil
 		}
 		won, err := c.Bindings.Unbind(ctx, id, b.Revision)
 		if err != nil {
-			return wasBound, err
+			return old, err
 		}
-		wasBound = true
+		old = b
 		if won {
-			return wasBound, nil
+			return old, nil
 		}
 	}
 }

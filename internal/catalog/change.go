@@ -20,11 +20,21 @@ const (
 // the same call again does the rest. Errors: InvalidRequest, SchemaMismatch
 // when the stream has another schema, UnknownSchema, NameCollision.
 func (c *Catalog) Change(ctx context.Context, id string, ch stream.Change) (info stream.Info, created bool, err error) {
+	return c.carryOut(ctx, id, wish{Change: ch})
+}
+
+// wish is a change as it was asked for.
+type wish struct {
+	stream.Change
+	settings map[string]*string // of the topic, all together
+	forward  bool               // a stream keeps a later version of the schema than this
+}
+
+func (c *Catalog) carryOut(ctx context.Context, id string, ch wish) (info stream.Info, created bool, err error) {
 	if err := c.Names.CheckID(id); err != nil {
 		return info, false, err
 	}
-	settings, err := settingsOf(ch)
-	if err != nil {
+	if ch.settings, err = settingsOf(ch.Change); err != nil {
 		return info, false, err
 	}
 	if ch.Schema != nil {
@@ -33,7 +43,7 @@ func (c *Catalog) Change(ctx context.Context, id string, ch stream.Change) (info
 		}
 	}
 	for {
-		created, err = c.change(ctx, id, ch, settings)
+		created, err = c.change(ctx, id, ch)
 		if !errors.Is(err, errMeanwhile) {
 			break
 		}
@@ -49,16 +59,16 @@ func (c *Catalog) Change(ctx context.Context, id string, ch stream.Change) (info
 // that the change has to be looked at anew.
 var errMeanwhile = errors.New("the stream was changed meanwhile")
 
-func (c *Catalog) change(ctx context.Context, id string, ch stream.Change, settings map[string]*string) (created bool, err error) {
+func (c *Catalog) change(ctx context.Context, id string, ch wish) (created bool, err error) {
 	if err := c.Bindings.Sync(ctx); err != nil {
 		return false, err
 	}
 	t, err := c.Topics.Topic(ctx, c.Names.Topic(id))
 	switch stream.CodeOf(err) {
 	case "":
-		return false, c.alter(ctx, id, t, ch, settings)
+		return false, c.alter(ctx, id, t, ch)
 	case stream.UnknownStream:
-		return true, c.make(ctx, id, ch, settings)
+		return true, c.make(ctx, id, ch)
 	default:
 		return false, err
 	}
@@ -66,7 +76,7 @@ func (c *Catalog) change(ctx context.Context, id string, ch stream.Change, setti
 
 // make creates the topic of a stream, bound first where a schema is given. A
 // binding that an earlier stream of that name left behind does not count.
-func (c *Catalog) make(ctx context.Context, id string, ch stream.Change, settings map[string]*string) error {
+func (c *Catalog) make(ctx context.Context, id string, ch wish) error {
 	spec := stream.TopicSpec{Name: c.Names.Topic(id), Partitions: c.DefaultPartitions, Config: map[string]string{}}
 	if ch.Partitions != nil {
 		spec.Partitions = *ch.Partitions
@@ -74,7 +84,7 @@ func (c *Catalog) make(ctx context.Context, id string, ch stream.Change, setting
 	if ch.ReplicationFactor != nil {
 		spec.ReplicationFactor = *ch.ReplicationFactor
 	}
-	for k, v := range settings {
+	for k, v := range ch.settings {
 		if v != nil {
 			spec.Config[k] = *v
 		}
@@ -90,10 +100,14 @@ func (c *Catalog) make(ctx context.Context, id string, ch stream.Change, setting
 	if !won {
 		return errMeanwhile
 	}
-	return c.create(ctx, id, spec, b.Revision+1, true)
+	created, err := c.create(ctx, spec, b.Revision+1, true)
+	if err == nil && !created {
+		err = errMeanwhile // the topic is bound now, and has settings of its own
+	}
+	return err
 }
 
-func (c *Catalog) makeUnbound(ctx context.Context, id string, ch stream.Change, spec stream.TopicSpec) error {
+func (c *Catalog) makeUnbound(ctx context.Context, id string, ch wish, spec stream.TopicSpec) error {
 	if ch.Envelope != nil {
 		return stream.Errorf(stream.InvalidRequest, "`envelope` says how a schema's records are stored: it needs `schema`")
 	}
@@ -111,8 +125,8 @@ func (c *Catalog) makeUnbound(ctx context.Context, id string, ch stream.Change, 
 }
 
 // alter changes a stream that exists.
-func (c *Catalog) alter(ctx context.Context, id string, t stream.Topic, ch stream.Change, settings map[string]*string) error {
-	if err := checkAlter(t, ch); err != nil {
+func (c *Catalog) alter(ctx context.Context, id string, t stream.Topic, ch wish) error {
+	if err := checkAlter(t, ch.Change); err != nil {
 		return err
 	}
 	if err := c.rebind(ctx, id, ch); err != nil {
@@ -126,8 +140,8 @@ func (c *Catalog) alter(ctx context.Context, id string, t stream.Topic, ch strea
 			return err
 		}
 	}
-	if differs(settings, t.Config) {
-		if err := c.Topics.Configure(ctx, t.Name, settings); err != nil {
+	if differs(ch.settings, t.Config) {
+		if err := c.Topics.Configure(ctx, t.Name, ch.settings); err != nil {
 			return err
 		}
 		return c.Producer.Refresh(ctx, t.Name)
@@ -147,13 +161,13 @@ func checkAlter(t stream.Topic, ch stream.Change) error {
 
 // rebind binds an existing stream, or moves it to another version of its
 // schema, or changes how its records are stored from now on.
-func (c *Catalog) rebind(ctx context.Context, id string, ch stream.Change) error {
+func (c *Catalog) rebind(ctx context.Context, id string, ch wish) error {
 	old, bound := c.Bindings.Binding(id)
 	b := old
 	if !bound {
 		b.Envelope = true
 	}
-	if ch.Schema != nil {
+	if ch.Schema != nil && !(ch.forward && later(old.Schema, *ch.Schema)) {
 		b.Schema = *ch.Schema
 	}
 	if ch.Envelope != nil {
@@ -172,6 +186,11 @@ func (c *Catalog) rebind(ctx context.Context, id string, ch stream.Change) error
 		err = errMeanwhile
 	}
 	return err
+}
+
+// later says whether a is the newest version, or a later one, of b's schema.
+func later(a, b stream.SchemaRef) bool {
+	return a.Allows(b) && (a.Version == 0 || a.Version > b.Version)
 }
 
 // settingsOf gives the topic settings that a change asks for.

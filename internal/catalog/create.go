@@ -17,11 +17,11 @@ const (
 
 // create makes the topic of a stream whose binding, at revision, was just won.
 // A topic that somebody made in the meantime may be adopted by who manages
-// streams, and by who found the stream bound already. Otherwise it is not ours
-// to bind, and the binding is taken back.
-func (c *Catalog) create(ctx context.Context, id string, spec stream.TopicSpec, revision int64, adopt bool) error {
-	spec.Name = c.Names.Topic(id)
-	created, err := c.Topics.Create(ctx, spec)
+// streams, and by who found the stream bound already; created is false then.
+// Otherwise it is not ours to bind, and the binding is taken back.
+func (c *Catalog) create(ctx context.Context, spec stream.TopicSpec, revision int64, adopt bool) (created bool, err error) {
+	id, _ := c.Names.Stream(spec.Name)
+	created, err = c.Topics.Create(ctx, spec)
 	if err == nil && !created && !adopt {
 		err = unbound(id)
 	}
@@ -29,9 +29,9 @@ func (c *Catalog) create(ctx context.Context, id string, spec stream.TopicSpec, 
 		if outcomeOf(err) != stream.OutcomeUnclear {
 			c.takeBack(ctx, id, revision)
 		}
-		return err
+		return false, err
 	}
-	return c.Producer.Made(ctx, spec.Name)
+	return created, c.Producer.Made(ctx, spec.Name)
 }
 
 // takeBack removes a binding whose topic could not be made. If it fails the
@@ -43,6 +43,7 @@ func (c *Catalog) takeBack(ctx context.Context, id string, revision int64) {
 }
 
 // awaitTopic waits until the gateway that won the binding has made the topic.
+// The error is Overloaded when there is still none.
 func (c *Catalog) awaitTopic(ctx context.Context, id string) error {
 	ctx, cancel := context.WithTimeout(ctx, awaitTopic)
 	defer cancel()
@@ -50,7 +51,7 @@ func (c *Catalog) awaitTopic(ctx context.Context, id string) error {
 	defer tick.Stop()
 	for {
 		_, err := c.Topics.Exists(ctx, c.Names.Topic(id))
-		if stream.CodeOf(err) != stream.UnknownStream {
+		if stream.CodeOf(err) != stream.UnknownStream && ctx.Err() == nil {
 			return err
 		}
 		select {

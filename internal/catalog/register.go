@@ -62,14 +62,11 @@ func (c *Catalog) checkStreams(ctx context.Context, r stream.Registration) error
 // bindTo makes a stream that is bound to a version, or binds the one there is.
 func (c *Catalog) bindTo(ctx context.Context, id string, v stream.SchemaVersion) error {
 	ref := v.Ref()
-	change := stream.Change{Schema: &ref}
-	if b, bound := c.Bindings.Binding(id); bound && (b.Schema.Version == 0 || b.Schema.Version > ref.Version) {
-		change.Schema = &b.Schema
-	}
+	change := wish{Change: stream.Change{Schema: &ref}, forward: true}
 	if _, err := c.Topics.Exists(ctx, c.Names.Topic(id)); stream.CodeOf(err) == stream.UnknownStream && v.Retention != 0 {
 		change.Retention = &v.Retention
 	}
-	_, _, err := c.Change(ctx, id, change)
+	_, _, err := c.carryOut(ctx, id, change)
 	return err
 }
 

@@ -69,8 +69,15 @@ func (c *Catalog) Revive(ctx context.Context, rec *stream.Outgoing) (stream.Targ
 		return stream.Target{}, err
 	}
 	b, bound := c.Bindings.Binding(rec.Stream)
-	if bound && c.awaitTopic(ctx, rec.Stream) == nil { // whoever bound it was still making it
-		return c.Resolve(ctx, rec)
+	if bound { // whoever bound it may be still making it
+		err := c.awaitTopic(ctx, rec.Stream)
+		switch stream.CodeOf(err) {
+		case "":
+			return c.Resolve(ctx, rec)
+		case stream.Overloaded:
+		default:
+			return stream.Target{}, err
+		}
 	}
 	return c.found(ctx, rec, b)
 }
@@ -93,8 +100,8 @@ func (c *Catalog) found(ctx context.Context, rec *stream.Outgoing, old stream.Bi
 		return stream.Target{}, err
 	}
 	if won {
-		spec := stream.TopicSpec{Partitions: c.DefaultPartitions, Config: retentionOf(v)}
-		if err := c.create(ctx, rec.Stream, spec, b.Revision+1, !old.Schema.IsZero()); err != nil {
+		spec := stream.TopicSpec{Name: c.Names.Topic(rec.Stream), Partitions: c.DefaultPartitions, Config: retentionOf(v)}
+		if _, err := c.create(ctx, spec, b.Revision+1, !old.Schema.IsZero()); err != nil {
 			return stream.Target{}, err
 		}
 	} else if err := c.awaitTopic(ctx, rec.Stream); err != nil {

@@ -41,7 +41,7 @@ func TestNewest(t *testing.T) {
 			{0, 1, "Order", "Order:1", []string{"Order:2", "Order"}}, // deleted
 			{0, 1, "Order", "Order:1", []string{"Order:1"}},
 		} {
-			time.Sleep(step.wait)
+			<-time.After(step.wait)
 			newest, asked = step.newest, nil
 			ref, _ := stream.ParseSchemaRef(step.ref)
 			got, err := n.Find(ref, find)
