@@ -135,6 +135,12 @@ func TestFoundingRaces(t *testing.T) {
 		{"they bind first and never make the topic", func(w *world) {
 			w.before["bind"] = func() { w.theirs("orders", "Order:2") }
 		}, "", stream.Overloaded, "Order:2"},
+		{"they bind first, and Kafka is too slow to tell", func(w *world) {
+			w.before["bind"] = func() {
+				w.theirs("orders", "Order:2")
+				w.before["exists"] = func() { <-time.After(6 * time.Second) }
+			}
+		}, "", stream.Overloaded, "Order:2"},
 		{"a topic appears that is not ours", func(w *world) {
 			w.before["create"] = func() { w.theirTopic("orders") }
 		}, "", stream.UnboundStream, ""},

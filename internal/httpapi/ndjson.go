@@ -25,6 +25,7 @@ type batch struct {
 	pending slotQueue     // slots in the order of their lines
 	done    chan struct{} // closed when collect has returned
 	record  stream.Record // what collect has in hand
+	newest  stream.Newest // what the lines have learnt about newest versions
 	faulty  bool          // a fault of the gateway is in the log already
 
 	refused atomic.Pointer[stream.Error] // what the first record failed with, when it was of the stream's level
@@ -197,7 +198,7 @@ func (b *batch) queue(ctx context.Context, s *slot, readErr error) error {
 	case err == nil && len(s.rec.Data) > b.api.Limits.Record:
 		err = stream.Errorf(stream.TooLarge, "the data is larger than %s, the limit of one record", sizeInWords(b.api.Limits.Record))
 	case err == nil:
-		s.queued = true
+		s.queued, s.rec.Newest = true, &b.newest
 		if err = b.api.Publisher.Enqueue(ctx, &s.rec, s.done); err == nil {
 			return nil
 		}

@@ -396,3 +396,31 @@ func TestLinesStayInOrder(t *testing.T) {
 		t.Errorf("%d lines", i)
 	}
 }
+
+// The lines of one request share what they learn about newest versions; other
+// requests, and single records, ask for themselves.
+func TestLinesShareWhatIsNewest(t *testing.T) {
+	g := newGateway(t, nil).storing()
+	var lines []*stream.Newest
+	enqueue := g.publisher.enqueue
+	g.publisher.enqueue = func(ctx context.Context, rec *stream.Outgoing, done func(stream.Report, error)) error {
+		lines = append(lines, rec.Newest)
+		return enqueue(ctx, rec, done)
+	}
+	for range 2 {
+		g.do(t, "POST /streams/s", "{\"data\":1}\n{\"data\":2}", ndjson)
+	}
+	if len(lines) != 4 || lines[0] == nil || lines[0] != lines[1] || lines[2] != lines[3] || lines[0] == lines[2] {
+		t.Errorf("got %p", lines)
+	}
+	publish := g.publisher.publish
+	g.publisher.publish = func(ctx context.Context, rec *stream.Outgoing) (stream.Report, error) {
+		if rec.Newest != nil {
+			t.Error("a single record remembers")
+		}
+		return publish(ctx, rec)
+	}
+	if res := g.do(t, "POST /streams/s", "1"); res.StatusCode != 201 {
+		t.Errorf("got %d", res.StatusCode)
+	}
+}
