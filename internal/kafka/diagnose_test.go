@@ -2,6 +2,7 @@ package kafka_test
 
 import (
 	"crypto/tls"
+	"errors"
 	"io"
 	"net"
 	"strings"
@@ -72,6 +73,27 @@ func TestExamineServers(t *testing.T) {
 				t.Errorf("it took %v", took)
 			}
 		})
+	}
+}
+
+// A trouble that lasts is told once by the diagnosis and once by each client,
+// however often they try; and the reason stays.
+func TestLastingTroubleIsToldOnce(t *testing.T) {
+	begin := time.Now()
+	c, log := troubled(t, kafka.Options{BootstrapServers: []string{closedPort(t)}})
+	reason := named(t, c)
+	kafkatest.Eventually(t, patience, func() error {
+		if c.Diagnosis() != reason {
+			t.Fatalf("the diagnosis became %q", c.Diagnosis())
+		}
+		if time.Since(begin) < 8*time.Second { // until it was looked into three times
+			return errors.New("it has not lasted long enough")
+		}
+		return nil
+	})
+	toldOnce(t, c, log, reason)
+	if n := log.count("level=WARN"); n > 2 {
+		t.Errorf("%d warnings, of two clients:\n%s", n, log)
 	}
 }
 

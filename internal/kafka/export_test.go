@@ -18,3 +18,14 @@ func Examine(ctx context.Context, o Options) string {
 	o, _ = o.effective()
 	return prober{o}.examineAll(ctx).text
 }
+
+// AskFirst makes a consumer and asks through it, before anything was polled.
+func (c *Cluster) AskFirst(timeoutMs int) error {
+	consumer, err := c.consumer(nil)
+	if err != nil {
+		return err
+	}
+	defer consumer.Close()
+	_, err = consumer.GetMetadata(nil, false, timeoutMs)
+	return err
+}
