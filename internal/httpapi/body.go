@@ -44,6 +44,9 @@ var (
 
 // Read reads what has arrived.
 func (p *pacedBody) Read(b []byte) (int, error) {
+	if p.failed != nil { // again: decoders may miss an error that comes with bytes
+		return 0, p.failed
+	}
 	n, err := p.read(b)
 	if p.total += int64(n); err == nil && p.most > 0 && p.total > p.most {
 		err = errTooMuch

@@ -24,7 +24,7 @@ type content interface {
 // make the gateway work for days.
 const (
 	maxExpansion  = 100      // times the bytes that have come
-	freeExpansion = 64 << 20 // bytes that are not held against it
+	freeExpansion = 16 << 20 // bytes that are not held against it
 )
 
 // maxZstdWindow is the largest window of a zstd body (RFC 9659), and with it
@@ -93,7 +93,7 @@ func (d *decoding) Read(b []byte) (int, error) {
 	switch {
 	case d.paced.failed != nil: // decoders take some failures for the end
 		return n, d.paced.failed
-	case d.expanded > freeExpansion && d.expanded/maxExpansion > d.paced.total:
+	case d.paced.most == 0 && d.expanded > freeExpansion && d.expanded/maxExpansion > d.paced.total:
 		return 0, stream.Errorf(stream.TooLarge, "the body expands to more than %d times its size; send it without Content-Encoding, or in smaller requests", maxExpansion)
 	case err == nil, err == io.EOF:
 		return n, err

@@ -43,26 +43,23 @@ func (d *eventDecoder) decode(text []byte) (*event, error) {
 
 // member takes over a member of the object.
 func (e *event) member(name string, value []byte) {
-	switch name {
-	case "data", "data_base64":
-		if e.data != nil {
-			e.wrong(name, "is given beside data or data_base64: an event has one of them")
-			return
-		}
-		if e.data = value; name == "data_base64" {
-			e.data = e.base64(value)
-		}
-	default:
+	switch {
+	case name != "data" && value[0] == 'n': // as good as left out
+	case name != "data" && name != "data_base64":
 		e.attribute(name, value)
+	case e.data != nil:
+		e.wrong(name, "is given beside data or data_base64: an event has one of them")
+	case name == "data":
+		e.data = value
+	default:
+		e.data = e.base64(value)
 	}
 }
 
-// attribute takes over an attribute; one that is null is as good as left out.
+// attribute takes over an attribute.
 func (e *event) attribute(name string, value []byte) {
 	text := string(value)
 	switch value[0] {
-	case 'n':
-		return
 	case '"':
 		text = string(unquote(value))
 	case 't', 'f':
@@ -89,11 +86,8 @@ func isStringAttribute(name string) bool {
 	return false
 }
 
-// base64 gives the data that a string of base64 stands for; JSON null is none.
+// base64 gives the data that a string of base64 stands for.
 func (e *event) base64(value []byte) []byte {
-	if value[0] == 'n' {
-		return nil
-	}
 	if value[0] != '"' {
 		e.wrong("data_base64", "is a string of base64")
 		return value

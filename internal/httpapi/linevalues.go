@@ -79,6 +79,9 @@ func wrapMember(name string, err error) error {
 
 // unknownMember is the error for a member that nobody defined.
 func unknownMember(at jsontext.Pointer) error {
+	if len(at) > maxPointer {
+		at = "" // the name is the client's own, and long
+	}
 	e := stream.Errorf(stream.InvalidRequest, "%s is no member of a line; known are key, headers, partition, timestamp, schema, data and value", fragment(at))
 	e.Violations = []stream.Violation{{Pointer: fragment(at), Detail: "the member is unknown"}}
 	return e

@@ -7,7 +7,9 @@ import (
 	"log/slog"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"sluice/internal/stream"
@@ -30,10 +32,38 @@ func newProblem(e *stream.Error, outcome stream.Outcome) problem {
 		Type:    "/problems/" + string(e.Code),
 		Title:   k.title,
 		Status:  k.status,
-		Detail:  e.Message,
-		Errors:  e.Violations,
+		Detail:  clip(e.Message),
+		Errors:  clipAll(e.Violations),
 		Outcome: outcome,
 	}
+}
+
+// maxDetail bounds a sentence of a problem, in bytes: names in it may be the
+// client's own, and of any length.
+const maxDetail = 480
+
+func clip(s string) string {
+	if len(s) <= maxDetail {
+		return s
+	}
+	return strings.ToValidUTF8(s[:maxDetail], "") + "…"
+}
+
+// clipAll bounds the sentences and the places. A place that is too long to tell
+// is not cut, which would make it another, but is the whole.
+func clipAll(violations []stream.Violation) []stream.Violation {
+	long := func(v stream.Violation) bool { return len(v.Detail) > maxDetail || len(v.Pointer) > maxPointer }
+	if !slices.ContainsFunc(violations, long) {
+		return violations
+	}
+	short := slices.Clone(violations) // others may hold the error, too
+	for i, v := range short {
+		if len(v.Pointer) > maxPointer {
+			short[i].Pointer, v.Detail = "#", "at a place too long to tell: "+v.Detail
+		}
+		short[i].Detail = clip(v.Detail)
+	}
+	return short
 }
 
 // fail answers a request with the problem that err is. What is not a
