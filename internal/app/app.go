@@ -40,7 +40,8 @@ type Options struct {
 	Version string
 }
 
-// App is a gateway. New makes it listen, Run serves, Stop ends it.
+// App is a gateway. New makes it listen, and Run serves until its context ends;
+// both must be called, for Run also ends what New began.
 type App struct {
 	config   config.Config
 	log      *slog.Logger

@@ -94,12 +94,14 @@ var unavailable = failure{
 	"Kafka cannot be reached; nothing was stored or changed, try again later", retryUnavailable,
 }
 
-// toError makes the gateway's error of one of Kafka's. Errors that are the
-// gateway's already pass through.
+// toError makes the gateway's error of one of Kafka's. Those that are the
+// gateway's already are copied: several callers may have got the same one, and
+// each adds to it what it knows.
 func toError(err error) *stream.Error {
 	var ours *stream.Error
 	if errors.As(err, &ours) {
-		return ours
+		own := *ours
+		return &own
 	}
 	var theirs ckafka.Error
 	if !errors.As(err, &theirs) {

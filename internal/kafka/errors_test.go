@@ -1,0 +1,96 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"testing"
+
+	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"sluice/internal/stream"
+)
+
+// TestFailures is the contract of the table once more, written down apart from
+// it: what a client is told, and whether the record may be stored.
+func TestFailures(t *testing.T) {
+	type meaning struct {
+		code    stream.Code
+		outcome stream.Outcome
+		retry   bool
+	}
+	want := map[meaning][]ckafka.ErrorCode{
+		{stream.UnknownStream, stream.NotStored, false}: {ckafka.ErrUnknownTopic, ckafka.ErrUnknownTopicOrPart, ckafka.ErrUnknownTopicID},
+		{stream.InvalidRecord, stream.NotStored, false}: {ckafka.ErrUnknownPartition, ckafka.ErrInvalidRecord, ckafka.ErrInvalidTimestamp},
+		{stream.TooLarge, stream.NotStored, false}:      {ckafka.ErrMsgSizeTooLarge, ckafka.ErrRecordListTooLarge},
+		{stream.Forbidden, stream.NotStored, false}: {
+			ckafka.ErrTopicAuthorizationFailed, ckafka.ErrClusterAuthorizationFailed, ckafka.ErrGroupAuthorizationFailed, ckafka.ErrTopicDeletionDisabled,
+		},
+		{stream.NotEnoughReplicas, stream.NotStored, true}:      {ckafka.ErrNotEnoughReplicas},
+		{stream.NotEnoughReplicas, stream.OutcomeUnclear, true}: {ckafka.ErrNotEnoughReplicasAfterAppend},
+		{stream.Overloaded, stream.NotStored, true}:             {ckafka.ErrQueueFull, ckafka.ErrThrottlingQuotaExceeded},
+		{stream.OutcomeUnknown, stream.OutcomeUnclear, false}: {
+			ckafka.ErrMsgTimedOut, ckafka.ErrPurgeInflight,
+			ckafka.ErrOutOfOrderSequenceNumber, ckafka.ErrDuplicateSequenceNumber, ckafka.ErrUnknownProducerID, ckafka.ErrInvalidProducerEpoch,
+		},
+		{stream.KafkaUnavailable, stream.NotStored, true}: {
+			ckafka.ErrPurgeQueue, ckafka.ErrFatal,
+			ckafka.ErrTransport, ckafka.ErrDestroy, ckafka.ErrDestroyBroker, ckafka.ErrResolve, ckafka.ErrAllBrokersDown,
+			ckafka.ErrTimedOut, ckafka.ErrTimedOutQueue, ckafka.ErrSsl, ckafka.ErrAuthentication,
+			ckafka.ErrLeaderNotAvailable, ckafka.ErrRequestTimedOut, ckafka.ErrNotController,
+			ckafka.ErrSaslAuthenticationFailed, ckafka.ErrUnsupportedSaslMechanism,
+			ckafka.ErrCoordinatorNotAvailable, ckafka.ErrCoordinatorLoadInProgress,
+		},
+		{stream.NameCollision, stream.NotStored, false}: {ckafka.ErrTopicAlreadyExists},
+		{stream.InvalidRequest, stream.NotStored, false}: {
+			ckafka.ErrPolicyViolation, ckafka.ErrInvalidConfig, ckafka.ErrInvalidPartitions, ckafka.ErrInvalidReplicationFactor,
+			ckafka.ErrInvalidReplicaAssignment, ckafka.ErrTopicException,
+		},
+		{stream.InvalidRequest, stream.NotStored, true}: {ckafka.ErrReassignmentInProgress},
+		{stream.UnknownRecord, stream.NotStored, false}: {ckafka.ErrOffsetOutOfRange},
+	}
+	seen := 0
+	for m, codes := range want {
+		for _, code := range codes {
+			seen++
+			cause := ckafka.NewError(code, "from the broker", false)
+			got := toError(fmt.Errorf("wrapped: %w", cause))
+			if got.Code != m.code || got.Outcome != m.outcome || (got.RetryAfter > 0) != m.retry {
+				t.Errorf("%v: got %s, %s, retry after %v; want %+v", code, got.Code, got.Outcome, got.RetryAfter, m)
+			}
+			if got.Message == "" || !is(got, code) {
+				t.Errorf("%v: got message %q, cause %v", code, got.Message, got.Err)
+			}
+		}
+	}
+	if seen != len(failures) {
+		t.Errorf("the table has %d codes, and this test knows %d", len(failures), seen)
+	}
+}
+
+func TestFailuresBesideTheTable(t *testing.T) {
+	for _, tc := range []struct {
+		err     error
+		code    stream.Code
+		outcome stream.Outcome
+	}{
+		{ckafka.NewError(ckafka.ErrOutOfOrderSequenceNumber, "fatal", true), stream.KafkaUnavailable, stream.NotStored},
+		{ckafka.NewError(ckafka.ErrUnsupportedVersion, "", false), stream.Internal, stream.OutcomeUnclear},
+		{context.Canceled, stream.Internal, stream.OutcomeUnclear},
+	} {
+		got := toError(tc.err)
+		if got.Code != tc.code || got.Outcome != tc.outcome || !errors.Is(got, tc.err) {
+			t.Errorf("%v: got %+v", tc.err, got)
+		}
+	}
+}
+
+// Who is given an error may add to it, and others who were given the same one
+// do not see that.
+func TestErrorsAreNotShared(t *testing.T) {
+	shared := stream.Errorf(stream.UnknownStream, "gone")
+	toError(fmt.Errorf("look: %w", shared)).WithOutcome(stream.NotStored)
+	if shared.Outcome != "" {
+		t.Errorf("got %+v", shared)
+	}
+}
