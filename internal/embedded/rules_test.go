@@ -2,8 +2,10 @@ package embedded_test
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/twmb/franz-go/pkg/kadm"
@@ -198,24 +200,28 @@ func TestDescribeConfigs(t *testing.T) {
 		if _, err := admin.AlterTopicConfigs(t.Context(), []kadm.AlterConfig{{Op: kadm.AppendConfig, Name: "cleanup.policy", Value: &add}}, topic); err != nil {
 			t.Fatal(err)
 		}
-		described, err := admin.DescribeTopicConfigs(t.Context(), topic)
-		if err != nil {
-			t.Fatal(err)
-		}
-		got := make(map[string]string)
-		for _, c := range described[0].Configs {
-			got[c.Key] = c.Source.String() + " " + c.MaybeValue()
-		}
-		for name, want := range map[string]string{
+		want := map[string]string{
 			"retention.ms":           "DYNAMIC_TOPIC_CONFIG 60000",
 			"cleanup.policy":         "DYNAMIC_TOPIC_CONFIG delete,compact",
 			"max.message.bytes":      "DEFAULT_CONFIG 1048588",
 			"message.timestamp.type": "DEFAULT_CONFIG CreateTime",
-		} {
-			if diff := cmp.Diff(want, got[name]); diff != "" {
-				t.Errorf("%s: %s", name, diff)
-			}
 		}
+		got := make(map[string]string)
+		kafkatest.Eventually(t, 10*time.Second, func() error { // a broker learns of a change a moment later
+			described, err := admin.DescribeTopicConfigs(t.Context(), topic)
+			if err != nil {
+				return err
+			}
+			for _, c := range described[0].Configs {
+				got[c.Key] = c.Source.String() + " " + c.MaybeValue()
+			}
+			for name := range want {
+				if diff := cmp.Diff(want[name], got[name]); diff != "" {
+					return fmt.Errorf("%s: %s", name, diff)
+				}
+			}
+			return nil
+		})
 		if _, ok := got["sluice.retention.ms"]; ok {
 			t.Error("the hidden setting is shown")
 		}

@@ -205,7 +205,42 @@ func (a *Admin) Configure(ctx context.Context, name string, settings map[string]
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
 		return refused(e)
 	}
+	a.untilSet(ctx, name, settings)
 	return nil
+}
+
+// settleTimeout is how long Configure waits to read back what it set.
+const settleTimeout = time.Second
+
+// untilSet waits until the settings can be read: a broker learns of them a
+// moment after they were accepted. It does not wait for ever, since Kafka may
+// spell a value another way.
+func (a *Admin) untilSet(ctx context.Context, name string, settings map[string]*string) {
+	ctx, cancel := context.WithTimeout(ctx, settleTimeout)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		found, err := a.cluster.topicConfig(ctx, name, false)
+		if err == nil && inForce(settings, found) {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+	}
+}
+
+func inForce(settings map[string]*string, found map[string]string) bool {
+	for key, want := range settings {
+		is, set := found[key]
+		if (want == nil) == set || want != nil && *want != is {
+			return false
+		}
+	}
+	return true
 }
 
 // topicConfig reads a topic's settings: all that are in force, or only those

@@ -64,7 +64,7 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 	c := &Cluster{
 		opts:    o.Kafka,
 		group:   o.Group,
-		log:     o.Log.With("component", "kafka"),
+		log:     o.Log.With(slog.String("component", "kafka")),
 		metrics: newMetrics(o.Registerer),
 		logs:    make(chan ckafka.LogEvent, 1000),
 		stop:    stop,
@@ -159,8 +159,8 @@ func (c *Cluster) event(client string, h tokenHolder, ev ckafka.Event) {
 			return
 		}
 		c.doctor.listen(ev)
-		c.log.Log(context.Background(), c.level(slog.LevelWarn, client+ev.String()), "kafka client error",
-			"client", client, "code", errorLabel(ev), "error", ev)
+		c.log.LogAttrs(context.Background(), c.level(slog.LevelWarn, client+ev.String()), "kafka client error",
+			slog.String("client", client), slog.String("code", errorLabel(ev)), slog.Any("error", ev))
 	}
 }
 
@@ -187,7 +187,7 @@ func (c *Cluster) forwardLogs(ctx context.Context) {
 			} else if level > slog.LevelDebug {
 				level = c.level(level, l.Name+l.Message)
 			}
-			c.log.Log(ctx, level, "librdkafka", "client", l.Name, "tag", l.Tag, "line", l.Message)
+			c.log.LogAttrs(ctx, level, "librdkafka", slog.String("client", l.Name), slog.String("tag", l.Tag), slog.String("line", l.Message))
 		}
 	}
 }
@@ -206,6 +206,12 @@ func slogLevel(syslog int) slog.Level {
 	}
 }
 
+// How often askAgain asks again, and how long it waits before.
+const (
+	askTries = 20
+	askPause = 25 * time.Millisecond
+)
+
 // asker is any of librdkafka's clients: all can ask about topics.
 type asker interface {
 	GetMetadata(topic *string, allTopics bool, timeoutMs int) (*ckafka.Metadata, error)
@@ -214,7 +220,7 @@ type asker interface {
 
 // metadata asks about one topic, all topics, or, without either, the brokers.
 func metadata(ctx context.Context, a asker, topic *string, all bool) (md *ckafka.Metadata, err error) {
-	err = askAgain(func() error {
+	err = askAgain(ctx, func() error {
 		md, err = a.GetMetadata(topic, all, timeout(ctx))
 		return err
 	})
@@ -223,7 +229,7 @@ func metadata(ctx context.Context, a asker, topic *string, all bool) (md *ckafka
 
 // bounds asks for a partition's first offset and the one after its last.
 func bounds(ctx context.Context, a asker, topic string, partition int32) (low, high int64, err error) {
-	err = askAgain(func() error {
+	err = askAgain(ctx, func() error {
 		low, high, err = a.QueryWatermarkOffsets(topic, partition, timeout(ctx))
 		return err
 	})
@@ -232,15 +238,22 @@ func bounds(ctx context.Context, a asker, topic string, partition int32) (low, h
 
 // askAgain repeats a question that librdkafka gave up because it let go of the
 // connection it had asked on: that of a bootstrap address that turned out to be
-// a broker known by another name, or of a broker that left the cluster.
-func askAgain(ask func() error) error {
-	var err error
-	for range 3 {
-		if err = ask(); !is(err, ckafka.ErrDestroy, ckafka.ErrDestroyBroker) {
-			break
+// a broker known by another name, or of a broker that left the cluster. For a
+// moment it may choose that connection again.
+func askAgain(ctx context.Context, ask func() error) error {
+	for range askTries {
+		err := ask()
+		if !is(err, ckafka.ErrDestroy, ckafka.ErrDestroyBroker) {
+			return err
 		}
+		t := time.NewTimer(askPause)
+		select {
+		case <-t.C:
+		case <-ctx.Done():
+		}
+		t.Stop()
 	}
-	return err
+	return ask()
 }
 
 // timeout gives what is left of ctx in milliseconds, callTimeout at most.
