@@ -50,7 +50,8 @@ func TestExamineServers(t *testing.T) {
 		"TLS of another authority":        {[]string{encrypted(here)}, trusting(other), "is not signed by a CA in `ssl_context.cadata`"},
 		"TLS of one the system knows not": {[]string{encrypted(here)}, &tlsconf.Context{}, "is not signed by a CA in the system's list: set `ssl_context.cafile`"},
 		"TLS of nobody here": {
-			[]string{encrypted(ca.Issue(t, "x", time.Now().Add(time.Hour), "kafka.example"))}, trusting(ca),
+			[]string{encrypted(ca.Issue(t, "x", time.Now().Add(time.Hour), "kafka.example"))},
+			trusting(ca),
 			"is for kafka.example: use such a name in `bootstrap_servers`, or set `ssl_context.check_hostname` to false",
 		},
 		"TLS of nobody at all":        {[]string{encrypted(ca.Issue(t, "x", time.Now().Add(time.Hour)))}, trusting(ca), "`ssl_context.check_hostname`"},

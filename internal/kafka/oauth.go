@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"log/slog"
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -27,13 +28,13 @@ func (c *Cluster) refresh(client string, h tokenHolder) {
 		err = h.SetOAuthBearerToken(token)
 	}
 	if err == nil {
-		c.log.Debug("token read", "client", client, "expires", token.Expiration)
+		c.log.Debug("token read", slog.String("client", client), slog.Time("expires", token.Expiration))
 		return
 	}
 	if !c.told.again(client + " token") {
-		c.log.Error("no token to log in to kafka with", "client", client, "key", oauthKey+".token_file", "error", err)
+		c.log.Error("no token to log in to kafka with", slog.String("client", client), slog.String("key", oauthKey+".token_file"), slog.Any("error", err))
 	}
 	if err := h.SetOAuthBearerTokenFailure(err.Error()); err != nil {
-		c.log.Debug("the client takes no word of a missing token", "client", client, "error", err)
+		c.log.Debug("the client takes no word of a missing token", slog.String("client", client), slog.Any("error", err))
 	}
 }

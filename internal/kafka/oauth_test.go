@@ -23,7 +23,7 @@ import (
 func TestTokenFileIsReadAgain(t *testing.T) {
 	k := kafkatest.KafkaSecured(t)
 	path := filepath.Join(t.TempDir(), "token")
-	const life = 5 * time.Second
+	const life = 10 * time.Second // renewed after 8, logged in with anew after 9
 	over := time.Now().Add(life + time.Second)
 	write(t, path, validFor(t, life))
 	g := startWith(t, k.Broker, quickToIdle(withToken(secured(k, "SASL_SSL", ""), path)))

@@ -53,7 +53,7 @@ func (r *reachability) suspect() {
 func (r *reachability) markDown(err error) {
 	if r.down.CompareAndSwap(nil, toError(unreachable(err))) { // else the reason may be known already
 		r.metrics.reachable.Set(0)
-		r.log.Error("kafka cannot be reached", "error", err)
+		r.log.Error("kafka cannot be reached", slog.Any("error", err))
 	}
 }
 
@@ -78,9 +78,9 @@ func (r *reachability) explain(f finding) {
 	if r.down.CompareAndSwap(before, e.Because(f)) {
 		log := r.log
 		if f.cause != "" {
-			log = log.With("error", f.cause)
+			log = log.With(slog.String("error", f.cause))
 		}
-		log.Error("kafka cannot be used", "reason", f.text)
+		log.Error("kafka cannot be used", slog.String("reason", f.text))
 	}
 }
 

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"sync"
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -10,13 +11,15 @@ import (
 )
 
 // Bounds of reading single records: how many consumers are kept for it (each
-// costs five threads), how long one read may take, and how much is fetched at
-// once (Kafka sends a larger record all the same).
+// costs five threads), how long one read may take, how much is fetched at once
+// (Kafka sends a larger record all the same), how long one waits for an event,
+// and how often idle ones look for theirs.
 const (
 	readConsumers  = 2
 	readTimeout    = 10 * time.Second
 	readFetchBytes = 256 << 10
 	pollInterval   = 100 * time.Millisecond
+	idleInterval   = 250 * time.Millisecond
 )
 
 // Reader reads single records by their place. It may be used by any number of
@@ -26,6 +29,9 @@ type Reader struct {
 	topics  stream.Topics
 	admin   *Admin
 	free    chan *ckafka.Consumer // nil: not made yet
+
+	idling sync.WaitGroup
+	stop   context.CancelFunc
 }
 
 // NewReader makes a reader. Its consumers start with the first reads.
@@ -34,6 +40,9 @@ func NewReader(c *Cluster, topics stream.Topics) *Reader {
 	for range readConsumers {
 		r.free <- nil
 	}
+	ctx, stop := context.WithCancel(context.Background())
+	r.stop = stop
+	r.idling.Go(func() { r.idle(ctx) })
 	return r
 }
 
@@ -82,6 +91,32 @@ func (r *Reader) fetch(ctx context.Context, at ckafka.TopicPartition) (*ckafka.M
 		err = toError(e)
 	}
 	return m, err
+}
+
+// idle lets the consumers that nobody reads with take what they are told.
+// librdkafka renews a login by itself, with the token that it has, and drops the
+// connection when that is over; and it would keep every error for the next
+// reader, through a whole outage.
+func (r *Reader) idle(ctx context.Context) {
+	tick := time.NewTicker(idleInterval)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		for range readConsumers { // the longest idle first
+			select {
+			case c := <-r.free:
+				if c != nil {
+					r.catchUp(c)
+				}
+				r.free <- c
+			default:
+			}
+		}
+	}
 }
 
 // catchUp takes what a consumer was told while nobody read with it: that its
@@ -161,6 +196,8 @@ func (r *Reader) take(ctx context.Context) (*ckafka.Consumer, error) {
 
 // Close ends the consumers; it waits for reads under way.
 func (r *Reader) Close() error {
+	r.stop()
+	r.idling.Wait()
 	var first error
 	for range readConsumers {
 		if c := <-r.free; c != nil {

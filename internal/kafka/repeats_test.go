@@ -19,9 +19,9 @@ func TestRepeats(t *testing.T) {
 		say("a:1: refused (after 3ms in state CONNECT)", false)
 		say("a:1: refused (after 7ms in state CONNECT, 3 identical error(s) suppressed)", true)
 		say("a:2: refused (after 3ms in state CONNECT)", false)
-		time.Sleep(repeatInterval - time.Second) // in the bubble's time
+		<-time.After(repeatInterval - time.Second) // in the bubble's time
 		say("a:1: refused (after 3ms in state CONNECT)", true)
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		say("a:1: refused (after 3ms in state CONNECT)", false)
 		for i := range 2 * repeatShapes {
 			r.again(fmt.Sprint("other ", i))
