@@ -164,7 +164,7 @@ func (a *App) URL() string {
 func (a *App) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(a.listener) }() // ends with the server
-	a.log.Info("listening", "url", a.URL())
+	a.log.Info("listening", slog.String("url", a.URL()))
 	var err error
 	select {
 	case err = <-served:

@@ -29,7 +29,7 @@ func (c *cleanups) run(ctx context.Context) error {
 		last := len(c.steps) - 1
 		step := c.steps[last]
 		c.steps = c.steps[:last]
-		c.log.Debug("stopping", "step", step.name)
+		c.log.Debug("stopping", slog.String("step", step.name))
 		if err := step.undo(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("stop the %s: %w", step.name, err))
 		}

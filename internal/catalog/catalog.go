@@ -67,7 +67,7 @@ type Catalog struct {
 
 // New makes a catalog.
 func New(o Options) *Catalog {
-	o.Log = o.Log.With("component", "catalog")
+	o.Log = o.Log.With(slog.String("component", "catalog"))
 	return &Catalog{o}
 }
 
@@ -143,7 +143,7 @@ func (c *Catalog) Delete(ctx context.Context, id string) error {
 func (c *Catalog) putBack(ctx context.Context, id string, old stream.Binding) {
 	old.Revision++ // of the unbinding
 	if _, err := c.Bindings.Bind(context.WithoutCancel(ctx), id, old); err != nil {
-		c.Log.Warn("cannot put a binding back", "stream", id, "error", err)
+		c.Log.Warn("cannot put a binding back", slog.String("stream", id), slog.Any("error", err))
 	}
 }
 

@@ -103,7 +103,7 @@ func TestRegister(t *testing.T) {
 	w.stream("newest", "Order")
 	w.stream("unbound", "")
 	r := registration(2, "earlier", "later", "newest", "unbound", "new", "new")
-	r.Retention = ptr(time.Duration(-1))
+	r.Retention = new(time.Duration(-1))
 	v, created, err := w.catalog(t).Register(t.Context(), r)
 	if err != nil || created || v.Version != 2 {
 		t.Errorf("got %+v, %v, %v", v, created, err)

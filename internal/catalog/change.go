@@ -167,7 +167,7 @@ func (c *Catalog) rebind(ctx context.Context, id string, ch wish) error {
 	if !bound {
 		b.Envelope = true
 	}
-	if ch.Schema != nil && !(ch.forward && later(old.Schema, *ch.Schema)) {
+	if ch.Schema != nil && (!ch.forward || !later(old.Schema, *ch.Schema)) {
 		b.Schema = *ch.Schema
 	}
 	if ch.Envelope != nil {
@@ -232,8 +232,7 @@ func differs(settings map[string]*string, config map[string]string) bool {
 
 // outcomeOf gives what an error says of its outcome.
 func outcomeOf(err error) stream.Outcome {
-	var e *stream.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*stream.Error](err); ok {
 		return e.Outcome
 	}
 	return stream.OutcomeUnclear

@@ -1,6 +1,7 @@
 package catalog_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -22,24 +23,24 @@ func TestChange(t *testing.T) {
 	}{
 		{
 			name:   "makes an unbound stream",
-			change: stream.Change{Partitions: ptr(3), ReplicationFactor: ptr(2), Retention: ptr(-time.Second)},
+			change: stream.Change{Partitions: new(3), ReplicationFactor: new(2), Retention: new(-time.Second)},
 			did:    []string{"create t.orders", "made t.orders"},
 			want:   stream.Info{Partitions: 3, ReplicationFactor: 2, Config: map[string]string{"retention.ms": "-1"}},
 		},
 		{
 			name:   "makes a bound stream",
-			change: stream.Change{Schema: ref("Order:1"), Config: map[string]*string{"x": ptr("1"), "y": nil}, CleanupPolicy: ptr("compact")},
+			change: stream.Change{Schema: ref("Order:1"), Config: map[string]*string{"x": new("1"), "y": nil}, CleanupPolicy: new("compact")},
 			did:    []string{"bind orders Order:1", "create t.orders", "made t.orders"}, bound: "Order:1",
 			want: stream.Info{Schema: *ref("Order:1"), Envelope: true, Partitions: 1, ReplicationFactor: 1, Config: map[string]string{"x": "1", "cleanup.policy": "compact"}},
 		},
 		{
 			name:   "makes a stream without envelopes",
-			change: stream.Change{Schema: ref("Order"), Envelope: ptr(false)},
+			change: stream.Change{Schema: ref("Order"), Envelope: new(false)},
 			did:    []string{"bind orders Order", "create t.orders", "made t.orders"}, bound: "Order",
 			want: stream.Info{Schema: *ref("Order"), Partitions: 1, ReplicationFactor: 1, Config: map[string]string{}},
 		},
-		{name: "envelope needs a schema", change: stream.Change{Envelope: ptr(true)}, code: stream.InvalidRequest},
-		{name: "envelope needs a schema, also of a stream that exists", world: func(w *world) { w.stream("orders", "") }, change: stream.Change{Envelope: ptr(true)}, code: stream.InvalidRequest},
+		{name: "envelope needs a schema", change: stream.Change{Envelope: new(true)}, code: stream.InvalidRequest},
+		{name: "envelope needs a schema, also of a stream that exists", world: func(w *world) { w.stream("orders", "") }, change: stream.Change{Envelope: new(true)}, code: stream.InvalidRequest},
 		{name: "an unknown schema", change: stream.Change{Schema: ref("Order:9")}, code: stream.UnknownSchema},
 		{
 			name:   "a binding left behind does not count",
@@ -63,14 +64,14 @@ func TestChange(t *testing.T) {
 		{
 			name:   "somebody makes the topic meanwhile: what was asked for holds",
 			world:  func(w *world) { w.before["create"] = func() { w.theirTopic("orders") } },
-			change: stream.Change{Schema: ref("Order:1"), Partitions: ptr(4), Retention: ptr(time.Second)},
+			change: stream.Change{Schema: ref("Order:1"), Partitions: new(4), Retention: new(time.Second)},
 			did:    []string{"bind orders Order:1", "made t.orders", "partitions t.orders", "refresh t.orders", "configure t.orders", "refresh t.orders"}, bound: "Order:1",
 			want: stream.Info{Schema: *ref("Order:1"), Envelope: true, Partitions: 4, ReplicationFactor: 1, Config: map[string]string{"retention.ms": "1000"}},
 		},
 		{
 			name:   "somebody makes the unbound topic meanwhile",
 			world:  func(w *world) { w.before["create"] = func() { w.theirTopic("orders") } },
-			change: stream.Change{Partitions: ptr(2)},
+			change: stream.Change{Partitions: new(2)},
 			did:    []string{"partitions t.orders", "refresh t.orders"},
 			want:   stream.Info{Partitions: 2, ReplicationFactor: 1, Config: map[string]string{}},
 		},
@@ -104,28 +105,28 @@ func TestChange(t *testing.T) {
 		{
 			name:   "changes the envelope alone",
 			world:  func(w *world) { w.stream("orders", "Order:2") },
-			change: stream.Change{Envelope: ptr(false)},
+			change: stream.Change{Envelope: new(false)},
 			did:    []string{"bind orders Order:2"}, bound: "Order:2",
 			want: stream.Info{Schema: *ref("Order:2"), Partitions: 1, ReplicationFactor: 1, Config: map[string]string{}},
 		},
 		{
 			name:   "what is so already is not done again",
 			world:  func(w *world) { w.stream("orders", "Order:2") },
-			change: stream.Change{Schema: ref("Order:2"), Envelope: ptr(true), Partitions: ptr(1), ReplicationFactor: ptr(1), Config: map[string]*string{"x": nil}},
+			change: stream.Change{Schema: ref("Order:2"), Envelope: new(true), Partitions: new(1), ReplicationFactor: new(1), Config: map[string]*string{"x": nil}},
 			bound:  "Order:2",
 			want:   stream.Info{Schema: *ref("Order:2"), Envelope: true, Partitions: 1, ReplicationFactor: 1, Config: map[string]string{}},
 		},
-		{name: "fewer partitions", world: func(w *world) { w.stream("orders", "") }, change: stream.Change{Partitions: ptr(0)}, code: stream.InvalidRequest},
-		{name: "other replicas", world: func(w *world) { w.stream("orders", "") }, change: stream.Change{ReplicationFactor: ptr(3)}, code: stream.InvalidRequest},
-		{name: "a setting twice", change: stream.Change{Retention: ptr(time.Second), Config: map[string]*string{"retention.ms": ptr("1")}}, code: stream.InvalidRequest},
-		{name: "a policy twice", change: stream.Change{CleanupPolicy: ptr("delete"), Config: map[string]*string{"cleanup.policy": nil}}, code: stream.InvalidRequest},
+		{name: "fewer partitions", world: func(w *world) { w.stream("orders", "") }, change: stream.Change{Partitions: new(0)}, code: stream.InvalidRequest},
+		{name: "other replicas", world: func(w *world) { w.stream("orders", "") }, change: stream.Change{ReplicationFactor: new(3)}, code: stream.InvalidRequest},
+		{name: "a setting twice", change: stream.Change{Retention: new(time.Second), Config: map[string]*string{"retention.ms": new("1")}}, code: stream.InvalidRequest},
+		{name: "a policy twice", change: stream.Change{CleanupPolicy: new("delete"), Config: map[string]*string{"cleanup.policy": nil}}, code: stream.InvalidRequest},
 		{
 			name: "partitions hold when settings are refused",
 			world: func(w *world) {
 				w.stream("orders", "")
 				w.fail["configure"] = refused
 			},
-			change: stream.Change{Partitions: ptr(2), Retention: ptr(time.Second)},
+			change: stream.Change{Partitions: new(2), Retention: new(time.Second)},
 			code:   stream.InvalidRequest, did: []string{"partitions t.orders", "refresh t.orders"},
 		},
 	} {
@@ -157,10 +158,5 @@ func TestChange(t *testing.T) {
 }
 
 func has(all []string, one string) bool {
-	for _, s := range all {
-		if s == one {
-			return true
-		}
-	}
-	return false
+	return slices.Contains(all, one)
 }

@@ -2,6 +2,7 @@ package catalog
 
 import (
 	"context"
+	"log/slog"
 	"strconv"
 	"time"
 
@@ -38,7 +39,7 @@ func (c *Catalog) create(ctx context.Context, spec stream.TopicSpec, revision in
 // binding stays without a topic, which the next publish or PUT mends.
 func (c *Catalog) takeBack(ctx context.Context, id string, revision int64) {
 	if _, err := c.Bindings.Unbind(context.WithoutCancel(ctx), id, revision); err != nil {
-		c.Log.Warn("cannot take a binding back", "stream", id, "error", err)
+		c.Log.Warn("cannot take a binding back", slog.String("stream", id), slog.Any("error", err))
 	}
 }
 

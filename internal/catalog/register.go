@@ -82,8 +82,7 @@ func halfDone(v stream.SchemaVersion, id string, err error) error {
 }
 
 func message(err error) string {
-	var e *stream.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*stream.Error](err); ok {
 		return e.Message
 	}
 	return err.Error()

@@ -307,5 +307,3 @@ func ref(s string) *stream.SchemaRef {
 	}
 	return &r
 }
-
-func ptr[T any](v T) *T { return &v }

@@ -69,7 +69,7 @@ type barrier struct {
 func NewLog(o LogOptions, state stream.State) *Log {
 	l := &Log{
 		LogOptions: o,
-		log:        o.Cluster.log.With("log", o.Topic),
+		log:        o.Cluster.log.With(slog.String("log", o.Topic)),
 		state:      state,
 		ready:      make(chan struct{}),
 		replica:    newReplica(),
@@ -267,11 +267,11 @@ func (l *Log) bury(entity string) {
 		m := stream.Message{Topic: l.Topic, Key: []byte(key)}
 		err := l.Producer.Send(&m, func(_ stream.Report, err error) {
 			if err != nil {
-				l.log.Warn("cannot tombstone a superseded record", "key", key, "error", err)
+				l.log.Warn("cannot tombstone a superseded record", slog.String("key", key), slog.Any("error", err))
 			}
 		})
 		if err != nil {
-			l.log.Warn("cannot tombstone a superseded record", "key", key, "error", err)
+			l.log.Warn("cannot tombstone a superseded record", slog.String("key", key), slog.Any("error", err))
 		}
 	}
 }
@@ -293,7 +293,7 @@ func (l *Log) follow() {
 			wait, told = logRetry, ""
 		}
 		if text := err.Error(); text != told {
-			l.log.Warn("reading the log anew", "error", err)
+			l.log.Warn("reading the log anew", slog.Any("error", err))
 			told = text
 		}
 		l.problem.Store(toError(err))
@@ -328,7 +328,7 @@ func (l *Log) read() (began bool, err error) {
 	}
 	defer func() {
 		if err := c.Close(); err != nil {
-			l.log.Warn("cannot close the log's consumer", "error", err)
+			l.log.Warn("cannot close the log's consumer", slog.Any("error", err))
 		}
 	}()
 	if err := c.Assign([]ckafka.TopicPartition{{Topic: &l.Topic, Partition: 0, Offset: ckafka.Offset(begin)}}); err != nil {
@@ -384,7 +384,7 @@ func (l *Log) announce(end int64) {
 	read := l.position >= end
 	l.mu.Unlock()
 	if read {
-		l.log.Info("log read", "offset", end)
+		l.log.Info("log read", slog.Int64("offset", end))
 		close(l.ready)
 	}
 }
@@ -425,7 +425,7 @@ func (l *Log) apply(m *ckafka.Message) error {
 	}
 	switch {
 	case err != nil:
-		l.log.Error("a record of the log is not the gateway's; it is passed over", "error", err)
+		l.log.Error("a record of the log is not the gateway's; it is passed over", slog.Any("error", err))
 	case changed && m.Value == nil:
 		return fmt.Errorf("the record that counts under the key %q was tombstoned by somebody else", m.Key)
 	case changed:

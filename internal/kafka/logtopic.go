@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"log/slog"
 
 	"sluice/internal/stream"
 )
@@ -20,7 +21,7 @@ func (a *Admin) ensureLog(ctx context.Context, name string) error {
 	case t.Partitions != 1:
 		return stream.Errorf(stream.KafkaUnavailable, "the topic %s must have one partition, and has %d", name, t.Partitions)
 	case t.Config["cleanup.policy"] != compact:
-		a.cluster.log.Warn("the log's topic was not compacted; it is now", "topic", name)
+		a.cluster.log.Warn("the log's topic was not compacted; it is now", slog.String("topic", name))
 		return a.Configure(ctx, name, map[string]*string{"cleanup.policy": &compact})
 	}
 	return nil

@@ -47,7 +47,7 @@ type Producer struct {
 	replicas *replicaWatch
 
 	timestamps timestampTypes
-	looks    singleflight.Group
+	looks      singleflight.Group
 
 	current  atomic.Pointer[generation]
 	replaced sync.Mutex // held while a producer is replaced
@@ -274,7 +274,7 @@ func (p *Producer) replace(g *generation) {
 	if p.current.Load() != g || p.closed.Load() {
 		return
 	}
-	p.log.Error("the producer failed", "error", g.handle.GetFatalError())
+	p.log.Error("the producer failed", slog.Any("error", g.handle.GetFatalError()))
 	if p.succeed() {
 		p.running.Go(g.retire)
 	}
@@ -304,7 +304,7 @@ func (p *Producer) renew(topic string) {
 func (p *Producer) succeed() bool {
 	next, err := p.open()
 	if err != nil {
-		p.log.Error("cannot replace the producer", "error", err)
+		p.log.Error("cannot replace the producer", slog.Any("error", err))
 		return false
 	}
 	p.log.Info("producer replaced")

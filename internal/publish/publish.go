@@ -66,7 +66,7 @@ type result struct {
 func New(o Options) *Publisher {
 	return &Publisher{
 		opts:    o,
-		log:     o.Log.With("component", "publish"),
+		log:     o.Log.With(slog.String("component", "publish")),
 		metrics: newMetrics(o.Registerer),
 		again:   again{waiting: map[string][]attempt{}},
 		waiters: sync.Pool{New: func() any { return make(chan result, 1) }},

@@ -144,13 +144,15 @@ func TestStoredForm(t *testing.T) {
 			"Order:1", 39,
 		},
 		{
-			"without one", stream.Target{Topic: "t", Schema: target.Schema},
+			"without one",
+			stream.Target{Topic: "t", Schema: target.Schema},
 			stream.Outgoing{Partition: stream.AnyPartition, Headers: headers, Data: []byte(`1`)},
 			stream.Message{Topic: "t", Partition: stream.AnyPartition, Value: []byte(`1`), Headers: []stream.Header{headers[0], {Name: stream.SchemaHeader, Value: []byte("Order:1")}}},
 			"Order:1", 1,
 		},
 		{
-			"a tombstone", stream.Target{Topic: "t", Envelope: true},
+			"a tombstone",
+			stream.Target{Topic: "t", Envelope: true},
 			stream.Outgoing{Key: []byte("k"), Tombstone: true, Data: []byte(`ignored`)},
 			stream.Message{Topic: "t", Key: []byte("k")},
 			"", 0,

@@ -1,6 +1,7 @@
 package schemastore
 
 import (
+	"errors"
 	"slices"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
@@ -63,7 +64,7 @@ func (p propertyNames) Validate(ctx *jsonschema.ValidatorContext, v any) {
 	slices.Sort(names)
 	for _, name := range names {
 		err := ctx.Validate(p.schema, name, []string{name})
-		if fault, ok := err.(*jsonschema.ValidationError); ok {
+		if fault, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
 			ctx.AddErrors([]*jsonschema.ValidationError{fault}, &kind.PropertyNames{Property: name})
 		}
 	}

@@ -2,6 +2,7 @@ package schemastore
 
 import (
 	"encoding/json"
+	"errors"
 	"math/big"
 	"slices"
 	"strings"
@@ -180,7 +181,7 @@ func typeFault(k jsonschema.ErrorKind) (got string, want []string, ok bool) {
 	case *kind.Type:
 		return k.Got, k.Want, true
 	case *kind.Format:
-		if e, ok := k.Err.(*wrongType); ok {
+		if e, ok := errors.AsType[*wrongType](k.Err); ok {
 			return e.got, e.want, true
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // Limits of one JSON text. The engine recurses with the data and does exact
-// arithmetic, so it is the text that has to be bounded:
+// arithmetic, so it is the text that has to be bounded.
 const (
 	// MaxDepth is how deep arrays and objects may nest. 9,000 levels under a
 	// recursive schema cost the engine 700 MB.

@@ -2,9 +2,11 @@ package schemastore
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"math/big"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -188,7 +190,7 @@ func clampCount(v any) any {
 
 // push appends to a path that others share.
 func push(at []string, token string) []string {
-	return append(at[:len(at):len(at)], token)
+	return append(slices.Clip(at), token)
 }
 
 // refused is the one way to refuse a schema.
@@ -204,7 +206,7 @@ func refused(violations ...stream.Violation) *stream.Error {
 
 // schemaUnreadable says that a limit of texts is one of schemas, too.
 func schemaUnreadable(err error) error {
-	e, ok := err.(*stream.Error)
+	e, ok := errors.AsType[*stream.Error](err)
 	if !ok || e.Code != stream.InvalidRecord {
 		return err
 	}

@@ -64,7 +64,7 @@ const (
 
 // New makes a store in the log that open gives for its state.
 func New(logger *slog.Logger, open func(stream.State) Log) *Store {
-	s := &Store{logger: logger.With("component", "schemastore")}
+	s := &Store{logger: logger.With(slog.String("component", "schemastore"))}
 	s.Reset()
 	s.log = open(s)
 	return s
@@ -88,7 +88,7 @@ func (s *Store) Apply(e stream.Entry) {
 		err = s.applyBinding(e)
 	}
 	if err != nil {
-		s.logger.Error("an entry of the log cannot be read; it is passed over", "entity", e.Entity, "error", err)
+		s.logger.Error("an entry of the log cannot be read; it is passed over", slog.String("entity", e.Entity), slog.Any("error", err))
 	}
 }
 

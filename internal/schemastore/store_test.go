@@ -63,7 +63,7 @@ func TestRegisterKeepsRetention(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if v.Retention != retention && !(v.Retention < 0 && retention < 0) {
+		if v.Retention != retention && (v.Retention >= 0 || retention >= 0) {
 			t.Errorf("got retention %v, want %v", v.Retention, retention)
 		}
 		if age := time.Since(v.Registered); age < 0 || age > time.Hour {

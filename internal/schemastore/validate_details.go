@@ -1,6 +1,7 @@
 package schemastore
 
 import (
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
@@ -61,7 +62,7 @@ func describe(k jsonschema.ErrorKind) (keyword, detail string) {
 	case *kind.Const:
 		return "const", "must be " + showConst(k.Want)
 	case *kind.Format:
-		if e, ok := k.Err.(*notChosen); ok {
+		if e, ok := errors.AsType[*notChosen](k.Err); ok {
 			return e.describe()
 		}
 		return "format", formatDetail(k)
