@@ -121,7 +121,7 @@ func New(o Options) http.Handler { return newAPI(o).routes() }
 
 func newAPI(o Options) *api {
 	o.Limits = o.Limits.withDefaults()
-	o.Log = o.Log.With("component", "http")
+	o.Log = o.Log.With(slog.String("component", "http"))
 	a := &api{
 		Options: o,
 		metrics: newMetrics(o.Registerer),

@@ -51,7 +51,7 @@ func (p *pacedBody) Read(b []byte) (int, error) {
 	if p.total += int64(n); err == nil && p.most > 0 && p.total > p.most {
 		err = errTooMuch
 	}
-	if err != nil && err != io.EOF {
+	if err != nil && !errors.Is(err, io.EOF) {
 		p.failed = err
 	}
 	return n, err
@@ -115,7 +115,7 @@ func (a *api) readBody(x *exchange, r *http.Request, dst []byte, limit sizeLimit
 		switch {
 		case len(dst) > limit.bytes, errors.Is(err, errTooMuch):
 			return dst, limit.exceeded()
-		case err == io.EOF:
+		case errors.Is(err, io.EOF):
 			return dst, nil
 		case err != nil:
 			return dst, bodyError(err)

@@ -95,7 +95,7 @@ func (d *decoding) Read(b []byte) (int, error) {
 		return n, d.paced.failed
 	case d.paced.most == 0 && d.expanded > freeExpansion && d.expanded/maxExpansion > d.paced.total:
 		return 0, stream.Errorf(stream.TooLarge, "the body expands to more than %d times its size; send it without Content-Encoding, or in smaller requests", maxExpansion)
-	case err == nil, err == io.EOF:
+	case err == nil, errors.Is(err, io.EOF):
 		return n, err
 	case errors.Is(err, zstd.ErrWindowSizeExceeded), errors.Is(err, zstd.ErrDecoderSizeExceeded):
 		return n, stream.Errorf(stream.TooLarge, "the zstd body has a window larger than %s; compress it at a lower level", sizeInWords(maxZstdWindow)).Because(err)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"bytes"
 	"io"
 	"net/http"
@@ -64,7 +65,7 @@ func (s *eventSource) open(body []byte) error {
 	if v.Kind() != '[' {
 		return stream.Errorf(stream.InvalidRequest, "the body is a JSON array of CloudEvents; send a single one as %s", typeEvent)
 	}
-	if _, err := s.array.ReadToken(); err != io.EOF {
+	if _, err := s.array.ReadToken(); !errors.Is(err, io.EOF) {
 		return stream.Errorf(stream.MalformedJSON, "something follows the array")
 	}
 	s.buf = *bytes.NewBuffer(body)

@@ -78,7 +78,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
 	}
-	n, err := x.ResponseWriter.Write(b)
+	n, err := x.ResponseWriter.Write(b) //nolint:gosec // the handlers choose the type, and browsers may not guess another
 	x.written += int64(n)
 	return n, err
 }

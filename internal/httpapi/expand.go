@@ -34,7 +34,7 @@ func (g *gzipExpander) Read(b []byte) (int, error) {
 			}
 		}
 		n, err := g.member.Read(b)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			g.within, err = false, nil
 		}
 		if n > 0 || err != nil {

@@ -21,7 +21,7 @@ const (
 func malformed(err error) *stream.Error {
 	what, at := "the text is not JSON", ""
 	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) && len(syntax.JSONPointer) <= maxPointer {
+	if errors.As(err, &syntax) {
 		at = fragment(syntax.JSONPointer)
 	}
 	switch {

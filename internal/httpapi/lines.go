@@ -82,9 +82,9 @@ func (l *lineReader) one(dst []byte) ([]byte, error) {
 			dst = append(dst, part...)
 		}
 		switch {
-		case err == bufio.ErrBufferFull:
+		case errors.Is(err, bufio.ErrBufferFull):
 			continue
-		case err == io.EOF && len(dst) == 0 && !long:
+		case errors.Is(err, io.EOF) && len(dst) == 0 && !long:
 			return dst, io.EOF
 		case err != nil && err != io.EOF:
 			return dst, err

@@ -132,7 +132,7 @@ func (b *batch) refusal() error {
 func (b *batch) first(ctx context.Context) (*slot, error) {
 	s, err := b.read()
 	switch {
-	case err == io.EOF:
+	case errors.Is(err, io.EOF):
 		err = stream.Errorf(stream.InvalidRequest, "the body has no records; send one record object a line, or in a CloudEvents batch at least one event")
 	case err != nil && !errors.Is(err, errLineTooLong):
 		err = bodyError(err)
@@ -159,7 +159,7 @@ func (b *batch) next(ctx context.Context) bool {
 	}
 	s, err := b.read()
 	switch {
-	case err == io.EOF, errors.Is(err, errStopped): // stopped: the client does not take the answer
+	case errors.Is(err, io.EOF), errors.Is(err, errStopped): // stopped: the client does not take the answer
 		b.give(s)
 		return false
 	case err != nil && !errors.Is(err, errLineTooLong):

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"errors"
 	"bytes"
 	"io"
 
@@ -63,7 +64,7 @@ func (d *objectDecoder) end() error {
 	if _, err := d.dec.ReadToken(); err != nil { // the brace, or what stands in its place
 		return malformed(err)
 	}
-	if _, err := d.dec.ReadToken(); err != io.EOF {
+	if _, err := d.dec.ReadToken(); !errors.Is(err, io.EOF) {
 		return stream.Errorf(stream.MalformedJSON, "something follows the object")
 	}
 	return nil
