@@ -223,7 +223,7 @@ func (p *Producer) report(m *ckafka.Message) {
 		w.delivered(stream.Report{}, toError(ckafka.NewError(ckafka.ErrDuplicateSequenceNumber, "reported as stored, without an offset", false)))
 	case err == nil:
 		p.reportStored(w, stream.Report{Partition: m.TopicPartition.Partition, Offset: int64(m.TopicPartition.Offset)})
-	case is(err, ckafka.ErrMsgTimedOut, ckafka.ErrUnknownPartition):
+	case is(err, ckafka.ErrMsgTimedOut, ckafka.ErrUnknownPartition, ckafka.ErrDestroy, ckafka.ErrDestroyBroker):
 		// Why takes a question to the cluster, and the reports of others wait for nobody.
 		p.running.Go(func() { w.delivered(stream.Report{}, p.explain(w, err)) })
 	default:
@@ -256,11 +256,15 @@ func (p *Producer) explain(w *pending, err error) error {
 	if is(err, ckafka.ErrMsgTimedOut) {
 		return p.replicas.explain(w.topic, toError(err))
 	}
-	if w.partition == stream.AnyPartition {
+	if w.partition == stream.AnyPartition && is(err, ckafka.ErrUnknownPartition) {
 		return toError(ckafka.NewError(ckafka.ErrUnknownTopic, err.Error(), false))
 	}
 	if gone := p.look(w.topic); stream.CodeOf(gone) == stream.UnknownStream {
 		return gone
+	}
+	if is(err, ckafka.ErrDestroy, ckafka.ErrDestroyBroker) {
+		// It waited to be sent again when its partition left the broker.
+		return toError(ckafka.NewError(ckafka.ErrPurgeInflight, err.Error(), false))
 	}
 	return toError(err)
 }
