@@ -97,7 +97,7 @@ func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool
 	defer cancel()
 	r, err := a.cluster.admin.CreateTopics(ctx, []ckafka.TopicSpecification{t}, ckafka.SetAdminOperationTimeout(adminTimeout))
 	if err != nil {
-		return false, adminError(err)
+		return false, changeError(err)
 	}
 	switch e := r[0].Error; e.Code() {
 	case ckafka.ErrNoError:
@@ -130,10 +130,10 @@ func (a *Admin) Delete(ctx context.Context, name string) error {
 	defer cancel()
 	r, err := a.cluster.admin.DeleteTopics(ctx, []string{name}, ckafka.SetAdminOperationTimeout(adminTimeout))
 	if err != nil {
-		return adminError(err)
+		return changeError(err)
 	}
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
-		return toError(e)
+		return refused(e)
 	}
 	return a.until(ctx, name, false)
 }
@@ -177,7 +177,7 @@ func (a *Admin) AddPartitions(ctx context.Context, name string, n int) error {
 	defer cancel()
 	r, err := a.cluster.admin.CreatePartitions(ctx, []ckafka.PartitionsSpecification{{Topic: name, IncreaseTo: n}}, ckafka.SetAdminOperationTimeout(adminTimeout))
 	if err != nil {
-		return adminError(err)
+		return changeError(err)
 	}
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
 		return refused(e)
@@ -200,7 +200,7 @@ func (a *Admin) Configure(ctx context.Context, name string, settings map[string]
 	defer cancel()
 	r, err := a.cluster.admin.IncrementalAlterConfigs(ctx, []ckafka.ConfigResource{{Type: ckafka.ResourceTopic, Name: name, Config: entries}}, ckafka.SetAdminRequestTimeout(adminTimeout))
 	if err != nil {
-		return adminError(err)
+		return changeError(err)
 	}
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
 		return refused(e)
@@ -269,6 +269,17 @@ func (c *Cluster) topicConfig(ctx context.Context, name string, all bool) (map[s
 func adminError(err error) error {
 	e := toError(err)
 	if e.Code == stream.Internal {
+		return stream.Errorf(stream.KafkaUnavailable, "Kafka did not answer in time; try again").
+			WithOutcome(stream.OutcomeUnclear).Because(err)
+	}
+	return e
+}
+
+// changeError is adminError for a call that changes something: without an
+// answer nobody knows whether it did.
+func changeError(err error) error {
+	e := toError(err)
+	if e.Code == stream.Internal || e.Code == stream.KafkaUnavailable {
 		return stream.Errorf(stream.KafkaUnavailable, "Kafka did not answer in time; look whether the change took place, and try again").
 			WithOutcome(stream.OutcomeUnclear).Because(err)
 	}
@@ -279,6 +290,9 @@ func adminError(err error) error {
 // about the request.
 func refused(err ckafka.Error) error {
 	e := toError(err)
+	if e.Code == stream.KafkaUnavailable {
+		return changeError(err)
+	}
 	if e.Code == stream.InvalidRequest {
 		e.Message += ": " + strings.TrimSuffix(err.String(), ".")
 	}

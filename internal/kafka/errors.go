@@ -98,8 +98,7 @@ var unavailable = failure{
 // gateway's already are copied: several callers may have got the same one, and
 // each adds to it what it knows.
 func toError(err error) *stream.Error {
-	var ours *stream.Error
-	if errors.As(err, &ours) {
+	if ours, ok := errors.AsType[*stream.Error](err); ok {
 		own := *ours
 		return &own
 	}

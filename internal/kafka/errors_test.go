@@ -94,3 +94,24 @@ func TestErrorsAreNotShared(t *testing.T) {
 		t.Errorf("got %+v", shared)
 	}
 }
+
+// A change without an answer may have been made: nobody may act as if it was
+// not, as a binding would be taken back from a topic that is there.
+func TestChangesWithoutAnAnswer(t *testing.T) {
+	for _, code := range []ckafka.ErrorCode{ckafka.ErrTimedOut, ckafka.ErrTransport, ckafka.ErrRequestTimedOut, ckafka.ErrUnsupportedVersion} {
+		cause := ckafka.NewError(code, "", false)
+		errs := map[string]error{"the call": changeError(cause)}
+		if code == ckafka.ErrRequestTimedOut {
+			errs["the topic"] = refused(cause)
+		}
+		for of, err := range errs {
+			var e *stream.Error
+			if !errors.As(err, &e) || e.Code != stream.KafkaUnavailable || e.Outcome != stream.OutcomeUnclear {
+				t.Errorf("%v of %s: got %+v", code, of, e)
+			}
+		}
+	}
+	if e := toError(changeError(ckafka.NewError(ckafka.ErrInvalidConfig, "", false))); e.Outcome != stream.NotStored {
+		t.Errorf("got %+v", e)
+	}
+}
