@@ -10,23 +10,25 @@ import (
 	"testing"
 )
 
+// token is the key of a value in a context.
+type token struct{}
+
 // This one is from the inside: no resource of a real gateway fails on demand.
 func TestCleanups(t *testing.T) {
 	var logged bytes.Buffer
 	c := cleanups{log: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelDebug}))}
 	var done []string
 	first, third := errors.New("first failed"), errors.New("third failed")
-	key := struct{}{}
 	c.push("first", func(context.Context) error { done = append(done, "first"); return first })
 	c.push("second", func(ctx context.Context) error {
 		done = append(done, "second")
-		if ctx.Value(key) != "theirs" {
+		if ctx.Value(token{}) != "theirs" {
 			t.Error("the context is another one")
 		}
 		return nil
 	})
 	c.push("third", func(context.Context) error { done = append(done, "third"); return third })
-	err := c.run(context.WithValue(t.Context(), key, "theirs"))
+	err := c.run(context.WithValue(t.Context(), token{}, "theirs"))
 	if !slices.Equal(done, []string{"third", "second", "first"}) {
 		t.Errorf("got %v", done)
 	}

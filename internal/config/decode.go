@@ -182,7 +182,7 @@ func from(origin string) string { return " (" + origin + ")" }
 // setText sets a member from one text. Its errors never quote the text, which
 // may be a secret.
 func setText(v reflect.Value, text string) error {
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return u.UnmarshalText([]byte(text))
 	}
 	switch v.Kind() {

@@ -59,8 +59,7 @@ func TestDocumentedKeysAreAll(t *testing.T) {
 // here.
 func keysOf(path string, t reflect.Type) []string {
 	var keys []string
-	for i := range t.NumField() {
-		f := t.Field(i)
+	for f := range t.Fields() {
 		name, _, _ := strings.Cut(f.Tag.Get("yaml"), ",")
 		inner := f.Type
 		if inner.Kind() == reflect.Pointer {

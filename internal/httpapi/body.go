@@ -136,8 +136,7 @@ func (l sizeLimit) exceeded() error {
 // bodyError is the client's view of a body that did not come to its end. The
 // error is a new one each time.
 func bodyError(err error) *stream.Error {
-	var told *stream.Error // by the coding
-	if errors.As(err, &told) {
+	if told, ok := errors.AsType[*stream.Error](err); ok {
 		again := *told
 		return &again
 	}

@@ -257,8 +257,12 @@ func TestCloudEventsRefused(t *testing.T) {
 		says       []string // the details of errors; with one, the detail
 	}{
 		{"everything missing", `{}`, []string{structured}, 422, []string{"#/specversion specversion is missing", "#/id id is missing", "#/source source is missing", "#/type type is missing", "# the event has no data"}},
-		{"everything wrong", `{"specversion":"0.3","id":"","source":"a b","type":7,"subject":"","time":"yesterday","dataschema":"/relative","datacontenttype":"text/plain","Up":"x","data":1}`, []string{structured}, 422,
-			[]string{"#/type type is no value", `#/specversion specversion is "1.0"`, "#/id id is empty", "#/source source is not a URI", "#/subject subject is empty", "#/time time is not", "#/dataschema dataschema is not a URI", "#/datacontenttype datacontenttype is not JSON", "#/Up Up is no attribute"}},
+		{
+			"everything wrong", `{"specversion":"0.3","id":"","source":"a b","type":7,"subject":"","time":"yesterday","dataschema":"/relative","datacontenttype":"text/plain","Up":"x","data":1}`,
+			[]string{structured},
+			422,
+			[]string{"#/type type is no value", `#/specversion specversion is "1.0"`, "#/id id is empty", "#/source source is not a URI", "#/subject subject is empty", "#/time time is not", "#/dataschema dataschema is not a URI", "#/datacontenttype datacontenttype is not JSON", "#/Up Up is no attribute"},
+		},
 		{"binary, everything missing but one", "", []string{"Ce-Id: 1"}, 422, []string{"# ce-specversion is missing", "# ce-source is missing", "# ce-type is missing", "# the event has no data"}},
 		{"binary, no data", "", binary(), 422, []string{"no data"}},
 		{"binary, twice", "1", binary("Ce-Id: 2"), 422, []string{"ce-id is given more than once"}},

@@ -1,8 +1,8 @@
 package httpapi
 
 import (
-	"errors"
 	"bytes"
+	"errors"
 	"io"
 	"net/http"
 	"sync/atomic"

@@ -41,8 +41,7 @@ func (a *api) readJSON(x *exchange, r *http.Request, v any) error {
 
 // bodyJSONError is the client's view of an error of json.Unmarshal.
 func bodyJSONError(err error) error {
-	var syntax *jsontext.SyntacticError
-	if errors.As(err, &syntax) {
+	if _, ok := errors.AsType[*jsontext.SyntacticError](err); ok {
 		return malformed(err)
 	}
 	var semantic *json.SemanticError

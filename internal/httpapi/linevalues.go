@@ -70,8 +70,7 @@ func wrapMember(name string, err error) error {
 	if err == nil {
 		return nil
 	}
-	var e *stream.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*stream.Error](err); ok {
 		return atMember(name, e)
 	}
 	return memberError(name, err.Error())

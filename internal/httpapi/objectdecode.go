@@ -1,8 +1,8 @@
 package httpapi
 
 import (
-	"errors"
 	"bytes"
+	"errors"
 	"io"
 
 	"github.com/go-json-experiment/json/jsontext"

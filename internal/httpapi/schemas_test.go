@@ -31,7 +31,7 @@ func TestRegisterSchema(t *testing.T) {
 	}
 	golden(t, "schema.json", res.body)
 	want := stream.Registration{
-		Name: "Order", Version: 2, Schema: []byte(`{ "a" : 1e0 }`), Streams: []string{"orders.eu"}, Retention: ptr(time.Duration(-1)),
+		Name: "Order", Version: 2, Schema: []byte(`{ "a" : 1e0 }`), Streams: []string{"orders.eu"}, Retention: new(time.Duration(-1)),
 	}
 	if diff := cmp.Diff(want, asked); diff != "" {
 		t.Error(diff)

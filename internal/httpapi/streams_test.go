@@ -71,8 +71,6 @@ func TestGetStream(t *testing.T) {
 	g.do(t, "GET /streams/s?x", "").wantProblem(t, stream.InvalidRequest, 400)
 }
 
-func ptr[T any](v T) *T { return &v }
-
 func TestPutStream(t *testing.T) {
 	var asked stream.Change
 	change := func(_ context.Context, id string, c stream.Change) (stream.Info, bool, error) {
@@ -83,16 +81,16 @@ func TestPutStream(t *testing.T) {
 		`{}`: {},
 		`{"schema":null,"partitions":null,"retention":null,"config":null,"id":null}`: {},
 		`{"id":"new","schema":"Order","envelope":false,"partitions":3,"replication_factor":2,"retention":"7d","cleanup_policy":"compact,delete"}`: {
-			Schema: &stream.SchemaRef{Name: "Order"}, Envelope: ptr(false), Partitions: ptr(3), ReplicationFactor: ptr(2),
-			Retention: ptr(7 * 24 * time.Hour), CleanupPolicy: ptr("compact,delete"),
+			Schema: &stream.SchemaRef{Name: "Order"}, Envelope: new(false), Partitions: new(3), ReplicationFactor: new(2),
+			Retention: new(7 * 24 * time.Hour), CleanupPolicy: new("compact,delete"),
 		},
-		`{"retention":90}`:        {Retention: ptr(90 * time.Second)},
-		`{"retention":"90"}`:      {Retention: ptr(90 * time.Second)},
-		`{"retention":0.5}`:       {Retention: ptr(500 * time.Millisecond)},
-		`{"retention":-1}`:        {Retention: ptr(time.Duration(-1))},
-		`{"retention":"forever"}`: {Retention: ptr(time.Duration(-1))},
+		`{"retention":90}`:        {Retention: new(90 * time.Second)},
+		`{"retention":"90"}`:      {Retention: new(90 * time.Second)},
+		`{"retention":0.5}`:       {Retention: new(500 * time.Millisecond)},
+		`{"retention":-1}`:        {Retention: new(time.Duration(-1))},
+		`{"retention":"forever"}`: {Retention: new(time.Duration(-1))},
 		`{"config":{"a":"x","b":1000,"c":true,"d":null}}`: {
-			Config: map[string]*string{"a": ptr("x"), "b": ptr("1000"), "c": ptr("true"), "d": nil},
+			Config: map[string]*string{"a": new("x"), "b": new("1000"), "c": new("true"), "d": nil},
 		},
 	} {
 		g := newGateway(t, nil)
@@ -125,8 +123,8 @@ func TestPutStreamTakesWhatGetAnswers(t *testing.T) {
 	}
 	res := g.do(t, "PUT /streams/s", g.do(t, "GET /streams/s", "").body)
 	want := stream.Change{
-		Envelope: ptr(false), Partitions: ptr(6), ReplicationFactor: ptr(3),
-		Retention: ptr(time.Duration(-1)), CleanupPolicy: ptr("delete"), Config: map[string]*string{"x": ptr("1")},
+		Partitions: new(6), ReplicationFactor: new(3),
+		Retention: new(time.Duration(-1)), CleanupPolicy: new("delete"), Config: map[string]*string{"x": new("1")},
 	}
 	if diff := cmp.Diff(want, asked); res.StatusCode != 200 || diff != "" {
 		t.Error(res.StatusCode, res.body, diff)

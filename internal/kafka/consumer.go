@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -23,9 +24,7 @@ func (c *Cluster) consumer(own ckafka.ConfigMap) (*ckafka.Consumer, error) {
 		"check.crcs":               true,
 		"statistics.interval.ms":   0,
 	}
-	for k, v := range own {
-		base[k] = v
-	}
+	maps.Copy(base, own)
 	cfg, err := c.config(base)
 	if err != nil {
 		return nil, err

@@ -59,8 +59,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 // errorLabel names an error's code by the constant that Kafka's protocol or
 // librdkafka gives it.
 func errorLabel(err error) string {
-	var e ckafka.Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[ckafka.Error](err); ok {
 		return e.Code().String()
 	}
 	return "other"

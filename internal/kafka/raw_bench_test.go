@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"maps"
 	"os"
 	"strings"
 	"testing"
@@ -22,16 +23,14 @@ func rawProducer(b *testing.B, settings ckafka.ConfigMap) (*ckafka.Producer, str
 		"bootstrap.servers": server, "acks": "all", "enable.idempotence": true, "partitioner": "murmur2_random",
 		"queue.buffering.max.messages": 1_000_000, "go.delivery.report.fields": "none", "go.logs.channel.enable": true,
 	}
-	for k, v := range settings {
-		cfg[k] = v
-	}
+	maps.Copy(cfg, settings)
 	p, err := ckafka.NewProducer(&cfg)
 	if err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(p.Close)
 	go func() {
-		for range p.Logs() { //nolint:revive // librdkafka's lines are of no interest here
+		for range p.Logs() { // librdkafka's lines are of no interest here
 		}
 	}()
 	return p, topic

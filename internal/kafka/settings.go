@@ -54,7 +54,7 @@ var protected = []struct{ name, reason string }{
 
 // aliases maps other names of a property to the one used here. Two names of
 // one property in a ConfigMap would win in turn, as Go's maps are unordered.
-var aliases = map[string]string{
+var aliases = map[string]string{ //nolint:gosec // names of properties, no secrets
 	"metadata.broker.list":                              "bootstrap.servers",
 	"max.in.flight":                                     "max.in.flight.requests.per.connection",
 	"sasl.mechanism":                                    "sasl.mechanisms",

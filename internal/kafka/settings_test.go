@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"maps"
 	"strings"
 	"testing"
 
@@ -17,9 +18,7 @@ func base(more ckafka.ConfigMap) ckafka.ConfigMap {
 		"enable.metrics.push":      false,
 		"client.id":                "sluice",
 	}
-	for name, value := range more {
-		cfg[name] = value
-	}
+	maps.Copy(cfg, more)
 	return cfg
 }
 

@@ -110,7 +110,7 @@ func ndjson(ctx context.Context, url string, numbers []string) error {
 func post(client *http.Client, url string, body []byte) error {
 	// A request under way when the time is up counts in full: the time it
 	// takes is measured too.
-	resp, err := client.Post(url, "application/x-ndjson", bytes.NewReader(body)) //nolint:noctx // see above
+	resp, err := client.Post(url, "application/x-ndjson", bytes.NewReader(body)) //nolint:noctx,gosec // see above; the operator gives the URL
 	if err != nil {
 		return err
 	}
