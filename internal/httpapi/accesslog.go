@@ -11,7 +11,9 @@ import (
 )
 
 // accessLog writes one line for every request: the route, never the path or
-// the query, which hold keys. Probes and scrapes are logged at debug level.
+// the query, which hold keys. Probes, scrapes and publishes that succeeded are
+// logged at debug level: the metrics count them, and a line for each would be
+// most of the log and a tenth of the work.
 func (a *api) accessLog(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		start := time.Now()
@@ -24,7 +26,8 @@ func (a *api) accessLog(next http.Handler) http.Handler {
 func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 	route := routeOf(r)
 	level := slog.LevelInfo
-	if strings.HasPrefix(route, "/health/") || route == "/metrics" {
+	published := r.Method == http.MethodPost && route == publishRoute && statusOf(x) < http.StatusMultiStatus
+	if published || strings.HasPrefix(route, "/health/") || route == "/metrics" {
 		level = slog.LevelDebug
 	}
 	if !a.Log.Enabled(r.Context(), level) {

@@ -100,12 +100,12 @@ func parseTimestamp(s string) (time.Time, error) {
 }
 
 func timestampOf(ms int64) (time.Time, error) {
-	if ms < 0 || ms > maxTimestamp {
+	if ms < 1 || ms > maxTimestamp { // to librdkafka 0 is now
 		return time.Time{}, badTimestamp()
 	}
 	return time.UnixMilli(ms).UTC(), nil
 }
 
 func badTimestamp() error {
-	return badParameter("timestamp", "is a time such as 2026-01-31T12:00:00.123Z (in a query, write + as %2B), or milliseconds since 1970, and lies in the years 1970 to 9999")
+	return badParameter("timestamp", "is a time such as 2026-01-31T12:00:00.123Z (in a query, write + as %2B), or milliseconds since 1970, and lies after the start of 1970 and not after 9999")
 }

@@ -24,6 +24,9 @@ func (a *api) handle(h handler) http.HandlerFunc {
 	}
 }
 
+// publishRoute is where records are published.
+const publishRoute = "/streams/{stream}"
+
 // routes is the whole map of the API.
 func (a *api) routes() *chi.Mux {
 	m := chi.NewRouter()
@@ -34,7 +37,7 @@ func (a *api) routes() *chi.Mux {
 	m.Get("/", a.handle(a.home))
 
 	m.Get("/streams", a.handle(a.listStreams))
-	m.Post("/streams/{stream}", a.handle(a.publish))
+	m.Post(publishRoute, a.handle(a.publish))
 	m.Put("/streams/{stream}", a.handle(a.putStream))
 	m.Get("/streams/{stream}", a.handle(a.getStream))
 	m.Delete("/streams/{stream}", a.handle(a.deleteStream))

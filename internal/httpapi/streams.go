@@ -21,7 +21,7 @@ const (
 type streamInfo struct {
 	ID                string            `json:"id"`
 	Schema            *string           `json:"schema"` // null: unbound
-	Envelope          bool              `json:"envelope"`
+	Envelope          *bool             `json:"envelope"` // null: unbound
 	Partitions        int               `json:"partitions"`
 	ReplicationFactor int               `json:"replication_factor"`
 	Retention         *retention        `json:"retention,omitempty"`
@@ -32,14 +32,13 @@ type streamInfo struct {
 func newStreamInfo(info *stream.Info) streamInfo {
 	out := streamInfo{
 		ID:                info.ID,
-		Envelope:          info.Envelope,
 		Partitions:        info.Partitions,
 		ReplicationFactor: info.ReplicationFactor,
 		Config:            maps.Clone(info.Config),
 	}
 	if !info.Schema.IsZero() {
 		ref := info.Schema.String()
-		out.Schema = &ref
+		out.Schema, out.Envelope = &ref, &info.Envelope
 	}
 	if policy, ok := out.Config[cleanupSetting]; ok {
 		out.CleanupPolicy = &policy

@@ -192,10 +192,7 @@ def bind_by_registration(gateway, schema_name, schema, stream):
     [
         bind_by_put,
         bind_by_registration,
-        pytest.param(
-            bind_by_put_of_what_was_read,
-            marks=pytest.mark.xfail(strict=True, reason='unbound streams are described as "envelope": false'),
-        ),
+        bind_by_put_of_what_was_read,
     ],
 )
 def test_a_stream_of_kafkaesk_is_bound_and_shared(gateway, app, order, schema_name, kafkaesks, bind):

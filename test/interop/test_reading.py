@@ -101,7 +101,6 @@ def test_timestamps(gateway, kafka, topic, client):
     assert records[-1].timestamp == milliseconds(now["timestamp"])
 
 
-@pytest.mark.xfail(strict=True, reason="0 is now to librdkafka, and the answer says 1970")
 @BOTH
 def test_timestamp_zero(gateway, kafka, topic, client):
     """The first millisecond of 1970 is stored, or refused."""
