@@ -307,7 +307,14 @@ func toldOnce(t *testing.T, c *kafka.Cluster, log *lines, reason string) {
 	if !strings.Contains(e.Error(), reason) {
 		t.Errorf("the error's cause is %q", e.Err)
 	}
-	if n := log.count("kafka cannot be used"); n != 1 {
+	const why = "kafka cannot be used"
+	kafkatest.Eventually(t, patience, func() error { // it is logged just after it is known
+		if log.count(why) == 0 {
+			return errors.New("the log does not say why")
+		}
+		return nil
+	})
+	if n := log.count(why); n != 1 {
 		t.Errorf("%d lines say why:\n%s", n, log)
 	}
 }
