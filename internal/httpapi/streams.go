@@ -20,7 +20,7 @@ const (
 // streamInfo is a stream as it is answered. What GET answers, PUT takes.
 type streamInfo struct {
 	ID                string            `json:"id"`
-	Schema            *string           `json:"schema"` // null: unbound
+	Schema            *string           `json:"schema"`   // null: unbound
 	Envelope          *bool             `json:"envelope"` // null: unbound
 	Partitions        int               `json:"partitions"`
 	ReplicationFactor int               `json:"replication_factor"`
