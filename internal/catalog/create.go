@@ -9,10 +9,12 @@ import (
 	"sluice/internal/stream"
 )
 
-// How long a gateway waits for another one to make a topic whose binding that
-// other has won, and how often it looks.
+// How long a gateway waits for another one to make a topic: one whose binding
+// that other has just won, and one that was bound before, which is rather one
+// that was deleted than one that is being made. And how often it looks.
 const (
-	awaitTopic = 5 * time.Second
+	awaitWon   = 5 * time.Second
+	awaitBound = 500 * time.Millisecond
 	awaitEvery = 25 * time.Millisecond
 )
 
@@ -45,8 +47,8 @@ func (c *Catalog) takeBack(ctx context.Context, id string, revision int64) {
 
 // awaitTopic waits until the gateway that won the binding has made the topic.
 // The error is Overloaded when there is still none.
-func (c *Catalog) awaitTopic(ctx context.Context, id string) error {
-	ctx, cancel := context.WithTimeout(ctx, awaitTopic)
+func (c *Catalog) awaitTopic(ctx context.Context, id string, patience time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	tick := time.NewTicker(awaitEvery)
 	defer tick.Stop()

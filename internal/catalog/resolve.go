@@ -70,7 +70,7 @@ func (c *Catalog) Revive(ctx context.Context, rec *stream.Outgoing) (stream.Targ
 	}
 	b, bound := c.Bindings.Binding(rec.Stream)
 	if bound { // whoever bound it may be still making it
-		err := c.awaitTopic(ctx, rec.Stream)
+		err := c.awaitTopic(ctx, rec.Stream, awaitBound)
 		switch stream.CodeOf(err) {
 		case "":
 			return c.Resolve(ctx, rec)
@@ -104,7 +104,7 @@ func (c *Catalog) found(ctx context.Context, rec *stream.Outgoing, old stream.Bi
 		if _, err := c.create(ctx, spec, b.Revision+1, !old.Schema.IsZero()); err != nil {
 			return stream.Target{}, err
 		}
-	} else if err := c.awaitTopic(ctx, rec.Stream); err != nil {
+	} else if err := c.awaitTopic(ctx, rec.Stream, awaitWon); err != nil {
 		return stream.Target{}, err
 	}
 	return c.Resolve(ctx, rec)

@@ -182,10 +182,10 @@ func TestRevive(t *testing.T) {
 		{"the topic is there by now", func(w *world) { w.stream("orders", "Order:1") }, "", "Order:1", "", 0},
 		{"who bound it is still making it", func(w *world) {
 			w.theirs("orders", "Order:1")
-			time.AfterFunc(time.Second, func() { w.theirTopic("orders") })
-		}, "", "Order:1", "", time.Second},
-		{"it is gone for good", func(w *world) { w.theirs("orders", "Order:1") }, "", "", stream.UnknownStream, 5 * time.Second},
-		{"it is gone, and can be made anew", func(w *world) { w.theirs("orders", "Order:1") }, "Order:2", "Order:2", "", 5 * time.Second},
+			time.AfterFunc(300*time.Millisecond, func() { w.theirTopic("orders") })
+		}, "", "Order:1", "", 300 * time.Millisecond},
+		{"it is gone for good", func(w *world) { w.theirs("orders", "Order:1") }, "", "", stream.UnknownStream, 500 * time.Millisecond},
+		{"it is gone, and can be made anew", func(w *world) { w.theirs("orders", "Order:1") }, "Order:2", "Order:2", "", 500 * time.Millisecond},
 		{"it was deleted", func(*world) {}, "", "", stream.UnknownStream, 0},
 		{"it was deleted, and can be made anew", func(*world) {}, "Order:1", "Order:1", "", 0},
 		{"Kafka goes away while we wait", func(w *world) {

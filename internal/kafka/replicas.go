@@ -52,11 +52,12 @@ func newReplicaWatch(c *Cluster) *replicaWatch {
 func (w *replicaWatch) refuse(topic string) error {
 	w.mu.RLock()
 	s, short := w.short[topic]
+	_, asking := w.asked[topic]
 	w.mu.RUnlock()
 	if !short {
 		return nil
 	}
-	if time.Since(s.found) > shortageFor {
+	if !asking && time.Since(s.found) > shortageFor {
 		w.cluster.spawn(func() { w.ask(topic) })
 	}
 	return notEnough(s.message, stream.NotStored)
