@@ -65,7 +65,9 @@ func (a *Admin) Topic(ctx context.Context, name string) (stream.Topic, error) {
 func (a *Admin) Exists(ctx context.Context, name string) (stream.Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r, err := a.cluster.admin.DescribeTopics(ctx, ckafka.NewTopicCollectionOfTopicNames([]string{name}), ckafka.SetAdminRequestTimeout(callTimeout))
+	r, err := use(a.cluster.handle, func() (ckafka.DescribeTopicsResult, error) {
+		return a.cluster.handle.admin.DescribeTopics(ctx, ckafka.NewTopicCollectionOfTopicNames([]string{name}), ckafka.SetAdminRequestTimeout(callTimeout))
+	})
 	if err != nil {
 		return stream.Topic{}, adminError(err)
 	}
@@ -95,7 +97,9 @@ func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	r, err := a.cluster.admin.CreateTopics(ctx, []ckafka.TopicSpecification{t}, ckafka.SetAdminOperationTimeout(adminTimeout))
+	r, err := use(a.cluster.handle, func() ([]ckafka.TopicResult, error) {
+		return a.cluster.handle.admin.CreateTopics(ctx, []ckafka.TopicSpecification{t}, ckafka.SetAdminOperationTimeout(adminTimeout))
+	})
 	if err != nil {
 		return false, changeError(err)
 	}
@@ -128,7 +132,9 @@ func (a *Admin) defaultReplication(ctx context.Context) (int, error) {
 func (a *Admin) Delete(ctx context.Context, name string) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	r, err := a.cluster.admin.DeleteTopics(ctx, []string{name}, ckafka.SetAdminOperationTimeout(adminTimeout))
+	r, err := use(a.cluster.handle, func() ([]ckafka.TopicResult, error) {
+		return a.cluster.handle.admin.DeleteTopics(ctx, []string{name}, ckafka.SetAdminOperationTimeout(adminTimeout))
+	})
 	if err != nil {
 		return changeError(err)
 	}
@@ -175,7 +181,9 @@ func settled(t ckafka.TopicMetadata, exists bool) bool {
 func (a *Admin) AddPartitions(ctx context.Context, name string, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	r, err := a.cluster.admin.CreatePartitions(ctx, []ckafka.PartitionsSpecification{{Topic: name, IncreaseTo: n}}, ckafka.SetAdminOperationTimeout(adminTimeout))
+	r, err := use(a.cluster.handle, func() ([]ckafka.TopicResult, error) {
+		return a.cluster.handle.admin.CreatePartitions(ctx, []ckafka.PartitionsSpecification{{Topic: name, IncreaseTo: n}}, ckafka.SetAdminOperationTimeout(adminTimeout))
+	})
 	if err != nil {
 		return changeError(err)
 	}
@@ -198,7 +206,9 @@ func (a *Admin) Configure(ctx context.Context, name string, settings map[string]
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	r, err := a.cluster.admin.IncrementalAlterConfigs(ctx, []ckafka.ConfigResource{{Type: ckafka.ResourceTopic, Name: name, Config: entries}}, ckafka.SetAdminRequestTimeout(adminTimeout))
+	r, err := use(a.cluster.handle, func() ([]ckafka.ConfigResourceResult, error) {
+		return a.cluster.handle.admin.IncrementalAlterConfigs(ctx, []ckafka.ConfigResource{{Type: ckafka.ResourceTopic, Name: name, Config: entries}}, ckafka.SetAdminRequestTimeout(adminTimeout))
+	})
 	if err != nil {
 		return changeError(err)
 	}
@@ -248,7 +258,9 @@ func inForce(settings map[string]*string, found map[string]string) bool {
 func (c *Cluster) topicConfig(ctx context.Context, name string, all bool) (map[string]string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
-	r, err := c.admin.DescribeConfigs(ctx, []ckafka.ConfigResource{{Type: ckafka.ResourceTopic, Name: name}}, ckafka.SetAdminRequestTimeout(callTimeout))
+	r, err := use(c.handle, func() ([]ckafka.ConfigResourceResult, error) {
+		return c.handle.admin.DescribeConfigs(ctx, []ckafka.ConfigResource{{Type: ckafka.ResourceTopic, Name: name}}, ckafka.SetAdminRequestTimeout(callTimeout))
+	})
 	if err != nil {
 		return nil, adminError(err)
 	}

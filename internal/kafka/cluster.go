@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"log/slog"
 	"maps"
 	"sync"
@@ -47,8 +46,7 @@ type Cluster struct {
 	group   string
 	log     *slog.Logger
 	metrics *metrics
-	handle  *ckafka.Producer
-	admin   *ckafka.AdminClient
+	handle  *control
 	logs    chan ckafka.LogEvent
 	reach   *reachability
 	doctor  *doctor
@@ -76,7 +74,7 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 		return nil, err
 	}
 	c.spawn(func() { c.forwardLogs(ctx) })
-	c.spawn(func() { c.watch("control", c.handle) })
+	c.spawn(c.watch)
 	c.spawn(func() { c.reach.probe(ctx, c.probe) })
 	c.spawn(func() { c.doctor.run(ctx) })
 	return c, nil
@@ -87,14 +85,8 @@ func (c *Cluster) open() error {
 	if err != nil {
 		return err
 	}
-	if c.handle, err = ckafka.NewProducer(&cfg); err != nil {
-		return fmt.Errorf("configure the Kafka client: %w", err)
-	}
-	if c.admin, err = ckafka.NewAdminClientFromProducer(c.handle); err != nil {
-		c.handle.Close()
-		return fmt.Errorf("configure the Kafka administration client: %w", err)
-	}
-	return nil
+	c.handle, err = openControl(cfg)
+	return err
 }
 
 // config gives a client's properties: the configured ones over the defaults,
@@ -115,7 +107,7 @@ func (c *Cluster) config(own ckafka.ConfigMap) (ckafka.ConfigMap, error) {
 // Close ends the client. Whoever still asks gets an error.
 func (c *Cluster) Close() {
 	c.stop()
-	c.handle.Close() // closes its events, which ends watch
+	c.handle.close() // which ends watch
 	c.running.Wait()
 }
 
@@ -137,11 +129,10 @@ func (c *Cluster) probe(timeout time.Duration) error {
 	return err
 }
 
-// watch serves a producing handle's events other than delivery reports, until
-// the handle is closed.
-func (c *Cluster) watch(name string, p *ckafka.Producer) {
-	for ev := range p.Events() {
-		c.event(name, p, ev)
+// watch serves the control connection's events until it is closed.
+func (c *Cluster) watch() {
+	for ev := range c.handle.producer.Events() {
+		c.event("control", c.handle, ev)
 	}
 }
 

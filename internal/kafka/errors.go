@@ -53,6 +53,7 @@ var failures = map[ckafka.ErrorCode]failure{
 	ckafka.ErrFatal:                        {stream.KafkaUnavailable, stream.NotStored, "the gateway renews its connection to Kafka; send the record again", retryOverloaded},
 
 	ckafka.ErrTransport:      unavailable,
+	ckafka.ErrState:          unavailable,
 	ckafka.ErrDestroy:        unavailable,
 	ckafka.ErrDestroyBroker:  unavailable,
 	ckafka.ErrResolve:        unavailable,

@@ -35,7 +35,7 @@ func TestFailures(t *testing.T) {
 		},
 		{stream.KafkaUnavailable, stream.NotStored, true}: {
 			ckafka.ErrPurgeQueue, ckafka.ErrFatal,
-			ckafka.ErrTransport, ckafka.ErrDestroy, ckafka.ErrDestroyBroker, ckafka.ErrResolve, ckafka.ErrAllBrokersDown,
+			ckafka.ErrTransport, ckafka.ErrState, ckafka.ErrDestroy, ckafka.ErrDestroyBroker, ckafka.ErrResolve, ckafka.ErrAllBrokersDown,
 			ckafka.ErrTimedOut, ckafka.ErrTimedOutQueue, ckafka.ErrSsl, ckafka.ErrAuthentication,
 			ckafka.ErrLeaderNotAvailable, ckafka.ErrRequestTimedOut, ckafka.ErrNotController,
 			ckafka.ErrSaslAuthenticationFailed, ckafka.ErrUnsupportedSaslMechanism,

@@ -1,0 +1,81 @@
+package kafka
+
+import (
+	"fmt"
+	"sync"
+
+	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+)
+
+// control is the control connection's handle. Whatever is asked of it counts
+// as inside until it is answered, for librdkafka's handle must not be freed
+// under a question: the process would crash.
+type control struct {
+	producer *ckafka.Producer
+	admin    *ckafka.AdminClient
+
+	inside sync.RWMutex
+	gone   bool
+}
+
+// errClosed is what questions get after close.
+var errClosed = ckafka.NewError(ckafka.ErrState, "the gateway is stopping", false)
+
+func openControl(cfg ckafka.ConfigMap) (*control, error) {
+	producer, err := ckafka.NewProducer(&cfg)
+	if err != nil {
+		return nil, fmt.Errorf("configure the Kafka client: %w", err)
+	}
+	admin, err := ckafka.NewAdminClientFromProducer(producer)
+	if err != nil {
+		producer.Close()
+		return nil, fmt.Errorf("configure the Kafka administration client: %w", err)
+	}
+	return &control{producer: producer, admin: admin}, nil
+}
+
+// close waits for the questions under way, and frees the handle, which also
+// ends its events.
+func (c *control) close() {
+	c.inside.Lock()
+	defer c.inside.Unlock()
+	c.gone = true
+	c.producer.Close()
+}
+
+// use asks something of the handle unless it is gone.
+func use[T any](c *control, ask func() (T, error)) (T, error) {
+	c.inside.RLock()
+	defer c.inside.RUnlock()
+	if c.gone {
+		var none T
+		return none, errClosed
+	}
+	return ask()
+}
+
+// GetMetadata asks about topics and brokers.
+func (c *control) GetMetadata(topic *string, all bool, timeoutMs int) (*ckafka.Metadata, error) {
+	return use(c, func() (*ckafka.Metadata, error) { return c.producer.GetMetadata(topic, all, timeoutMs) })
+}
+
+// QueryWatermarkOffsets asks for a partition's bounds.
+func (c *control) QueryWatermarkOffsets(topic string, partition int32, timeoutMs int) (low, high int64, err error) {
+	_, err = use(c, func() (struct{}, error) {
+		low, high, err = c.producer.QueryWatermarkOffsets(topic, partition, timeoutMs)
+		return struct{}{}, err
+	})
+	return low, high, err
+}
+
+// SetOAuthBearerToken gives the handle a token to log in with.
+func (c *control) SetOAuthBearerToken(token ckafka.OAuthBearerToken) error {
+	_, err := use(c, func() (struct{}, error) { return struct{}{}, c.producer.SetOAuthBearerToken(token) })
+	return err
+}
+
+// SetOAuthBearerTokenFailure tells the handle that there is no token.
+func (c *control) SetOAuthBearerTokenFailure(reason string) error {
+	_, err := use(c, func() (struct{}, error) { return struct{}{}, c.producer.SetOAuthBearerTokenFailure(reason) })
+	return err
+}
