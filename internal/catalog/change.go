@@ -140,7 +140,7 @@ func (c *Catalog) alter(ctx context.Context, id string, t stream.Topic, ch wish)
 			return err
 		}
 	}
-	if differs(ch.settings, t.Config) {
+	if !t.Has(ch.settings) {
 		if err := c.Topics.Configure(ctx, t.Name, ch.settings); err != nil {
 			return err
 		}
@@ -217,17 +217,6 @@ func retentionSetting(ch stream.Change) *string {
 	}
 	ms := retentionMs(*ch.Retention)
 	return &ms
-}
-
-// differs says whether any of the settings is not in force for the topic.
-func differs(settings map[string]*string, config map[string]string) bool {
-	for key, want := range settings {
-		is, set := config[key]
-		if (want == nil) == set || want != nil && *want != is {
-			return true
-		}
-	}
-	return false
 }
 
 // outcomeOf gives what an error says of its outcome.

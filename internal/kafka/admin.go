@@ -232,7 +232,7 @@ func (a *Admin) untilSet(ctx context.Context, name string, settings map[string]*
 	defer tick.Stop()
 	for {
 		found, err := a.cluster.topicConfig(ctx, name, false)
-		if err == nil && inForce(settings, found) {
+		if err == nil && (stream.Topic{Config: found}).Has(settings) {
 			return
 		}
 		select {
@@ -241,16 +241,6 @@ func (a *Admin) untilSet(ctx context.Context, name string, settings map[string]*
 		case <-tick.C:
 		}
 	}
-}
-
-func inForce(settings map[string]*string, found map[string]string) bool {
-	for key, want := range settings {
-		is, set := found[key]
-		if (want == nil) == set || want != nil && *want != is {
-			return false
-		}
-	}
-	return true
 }
 
 // topicConfig reads a topic's settings: all that are in force, or only those

@@ -237,14 +237,19 @@ func askAgain(ctx context.Context, ask func() error) error {
 		if !is(err, ckafka.ErrDestroy, ckafka.ErrDestroyBroker) {
 			return err
 		}
-		t := time.NewTimer(askPause)
-		select {
-		case <-t.C:
-		case <-ctx.Done():
-		}
-		t.Stop()
+		pause(ctx, askPause)
 	}
 	return ask()
+}
+
+// pause waits, or until ctx ends.
+func pause(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
 }
 
 // timeout gives what is left of ctx in milliseconds, callTimeout at most.

@@ -282,7 +282,7 @@ func (l *Log) follow() {
 	wait, told := logRetry, ""
 	for l.stopped.Err() == nil {
 		if l.Cluster.Reachable() != nil {
-			l.pause(logRetry)
+			pause(l.stopped, logRetry)
 			continue
 		}
 		read, err := l.read()
@@ -297,17 +297,8 @@ func (l *Log) follow() {
 			told = text
 		}
 		l.problem.Store(toError(err))
-		l.pause(wait)
+		pause(l.stopped, wait)
 		wait = min(2*wait, logRetryMax)
-	}
-}
-
-func (l *Log) pause(d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-l.stopped.Done():
-	case <-t.C:
 	}
 }
 

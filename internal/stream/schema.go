@@ -64,6 +64,18 @@ type Topic struct {
 	Config            map[string]string // settings of its own; nil where they were not asked for
 }
 
+// Has says whether settings are in force as the topic's own: each value is the
+// topic's, and what is nil is left to the broker.
+func (t Topic) Has(settings map[string]*string) bool {
+	for key, want := range settings {
+		is, set := t.Config[key]
+		if (want == nil) == set || want != nil && *want != is {
+			return false
+		}
+	}
+	return true
+}
+
 // TopicSpec asks for a topic.
 type TopicSpec struct {
 	Name              string
