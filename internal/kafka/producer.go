@@ -61,7 +61,7 @@ type generation struct {
 	handle *ckafka.Producer
 	inside sync.RWMutex
 	gone   bool
-	topics sync.Map // topic → struct{}: those it has sent to, and counts its records for
+	topics sync.Map // topic → struct{}: those that took records of it, which it counts
 }
 
 // pending is a message's opaque: it finds its waiter again.
@@ -168,30 +168,38 @@ func (p *Producer) produceAnew(m *ckafka.Message, unknown error) error {
 }
 
 // produce hands a message to the current generation, or to the next one when
-// that has just been given up.
+// that has just failed.
 func (p *Producer) produce(m *ckafka.Message) error {
-	for range 2 {
-		g := p.current.Load()
-		if err, usable := g.produce(m); usable {
+	for {
+		g := p.enter()
+		if g == nil {
+			return ckafka.NewError(ckafka.ErrFatal, "the producer is being replaced", true)
+		}
+		err := g.handle.Produce(m, nil)
+		g.inside.RUnlock()
+		if !isFatal(err) {
 			return err
 		}
-		p.replace(g)
-	}
-	return ckafka.NewError(ckafka.ErrFatal, "the producer is being replaced", true)
-}
-
-func (g *generation) produce(m *ckafka.Message) (err error, usable bool) {
-	g.inside.RLock()
-	defer g.inside.RUnlock()
-	if g.gone {
-		return nil, false
-	}
-	if err = g.handle.Produce(m, nil); err == nil {
-		if _, known := g.topics.Load(*m.TopicPartition.Topic); !known {
-			g.topics.Store(*m.TopicPartition.Topic, struct{}{})
+		if p.replace(g); p.current.Load() == g {
+			return err
 		}
 	}
-	return err, !isFatal(err)
+}
+
+// enter gives the current generation, whose handle stays until inside is
+// unlocked for reading; nil when it is gone and has no successor.
+func (p *Producer) enter() *generation {
+	for {
+		g := p.current.Load()
+		g.inside.RLock()
+		if !g.gone {
+			return g
+		}
+		g.inside.RUnlock()
+		if p.current.Load() == g {
+			return nil
+		}
+	}
 }
 
 // serve is the events loop of one generation: it routes reports to their
@@ -200,6 +208,7 @@ func (p *Producer) serve(g *generation) {
 	for ev := range g.handle.Events() {
 		switch ev := ev.(type) {
 		case *ckafka.Message:
+			g.took(ev)
 			p.report(ev)
 		case ckafka.Error:
 			p.cluster.event("producer", g.handle, ev)
@@ -209,6 +218,17 @@ func (p *Producer) serve(g *generation) {
 		default:
 			p.cluster.event("producer", g.handle, ev)
 		}
+	}
+}
+
+// took remembers that a topic may have a record. One that librdkafka could not
+// even assign to a partition was not counted.
+func (g *generation) took(m *ckafka.Message) {
+	if is(m.TopicPartition.Error, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrPurgeQueue) {
+		return
+	}
+	if _, known := g.topics.Load(*m.TopicPartition.Topic); !known {
+		g.topics.Store(*m.TopicPartition.Topic, struct{}{})
 	}
 }
 
@@ -298,6 +318,7 @@ func (p *Producer) renew(topic string) {
 	g.inside.Lock()
 	g.handle.Flush(int(callTimeout.Milliseconds()))
 	succeeded := p.succeed()
+	g.gone = succeeded // before anybody who waits outside puts a record into what is about to be purged
 	g.inside.Unlock()
 	if succeeded {
 		p.running.Go(g.retire)
@@ -339,12 +360,11 @@ func (p *Producer) Made(ctx context.Context, topic string) error {
 // it was made or grew. The error is UnknownStream when there is no such topic.
 func (p *Producer) Refresh(ctx context.Context, topic string) error {
 	p.timestamps.forget(topic)
-	g := p.current.Load()
-	g.inside.RLock()
-	defer g.inside.RUnlock()
-	if g.gone {
+	g := p.enter()
+	if g == nil {
 		return ended(ctx)
 	}
+	defer g.inside.RUnlock()
 	md, err := metadata(ctx, g.handle, &topic, false)
 	if err != nil {
 		return toError(err)
