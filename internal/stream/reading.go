@@ -1,0 +1,84 @@
+package stream
+
+import "time"
+
+// Layout is what a reader must know of a stream's topic.
+type Layout struct {
+	Stream     string
+	TopicID    string // Kafka's topic id; a topic that is made again has another
+	Partitions int
+}
+
+// Partition names one partition of a stream.
+type Partition struct {
+	Stream string
+	Number int32
+}
+
+// At is a place in a partition: the next offset to read.
+type At struct {
+	Partition
+	Offset int64
+}
+
+// Bounds are a partition's first offset and the one after its last record that
+// readers may see. What lies before Begin is gone.
+type Bounds struct {
+	Begin, End int64
+}
+
+// Fetched is one thing that a live reader learnt of a partition it follows.
+type Fetched struct {
+	Partition
+	Record *Record // nil: none, only Next is news, or the partition is Lost
+	Next   int64   // the offset to read next; offsets of transaction markers and compacted records are passed over
+	Lost   bool    // the reader follows the partition no more: Next is out of its bounds, or the topic is gone
+}
+
+// Span is a part of a partition: the offsets from From up to, not including,
+// To.
+type Span struct {
+	Partition
+	From, To int64
+}
+
+// Gap is a part of a partition that cannot be read any more: retention or a
+// deletion took it, or the stream was made anew. Reading goes on at To, which
+// is below From in a stream that was made anew or lost its newest records.
+type Gap struct {
+	Partition
+	From, To int64
+}
+
+// PageLimit bounds one reading. At least one record is read, whatever its size.
+type PageLimit struct {
+	Records int // at least 1
+	Bytes   int // of keys, values and headers
+}
+
+// Page is what one reading of spans gave.
+type Page struct {
+	Records []Record // in the order of each partition
+	Gaps    []Gap    // what was to be read and is gone
+	Left    []Span   // of each span what is still to be read, in the order they were asked for; From equals To where nothing is
+}
+
+// Start says where reading begins. The zero value is the beginning.
+type Start struct {
+	Kind     StartKind
+	Time     time.Time // for FromTime: the first record at or after it
+	Position Position  // for FromPosition
+	Offset   int64     // for FromOffset, of the one partition that is read
+}
+
+// StartKind tells the kinds of Start.
+type StartKind int
+
+// The kinds of Start.
+const (
+	FromEarliest StartKind = iota // the oldest record there is
+	FromLatest                    // what comes from now on
+	FromTime
+	FromPosition
+	FromOffset
+)
