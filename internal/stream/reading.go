@@ -82,3 +82,42 @@ const (
 	FromPosition
 	FromOffset
 )
+
+// Reading says what is read, from where on.
+type Reading struct {
+	Pattern   Pattern
+	Partition int32 // the one that is read of each stream, or AnyPartition for all
+	Start     Start
+	Filter    Filter // nil: every record
+}
+
+// Filter selects records. It may be asked by several goroutines at once.
+type Filter interface {
+	Match(r *Record) bool
+	String() string // filters of one text select the same records
+}
+
+// Frames writes what live readers are sent. It may be used by several
+// goroutines at once.
+type Frames interface {
+	Name() string                                         // Frames of one name write the same
+	Record(dst []byte, r *Record, position []byte) []byte // appends a record, and the position after it
+	Gap(dst []byte, g Gap, position []byte) []byte        // appends a gap, and the position after it
+}
+
+// PageRequest asks for one page of records.
+type PageRequest struct {
+	Reading
+	PageLimit
+	Wait  time.Duration // how long to wait for a first record where there is none
+	Until *Position     // nil: as far as there are records
+}
+
+// PageAnswer is one page of records. Without records it may still be that more
+// follow, when a filter passed over many.
+type PageAnswer struct {
+	Records []Record
+	Gaps    []Gap
+	Next    Position // where the next page begins
+	More    bool     // there is more to read already, before Until
+}
