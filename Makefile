@@ -53,6 +53,10 @@ fuzz: ## Fuzz each target for FUZZTIME (30s)
 bench: ## Measure publishing on a real Kafka, beside baselines, into docs/BENCHMARKS.md
 	@scripts/with-kafka test/bench/run
 
+.PHONY: bench-sse
+bench-sse: ## Measure live reading on a real Kafka, beside a bare server, into docs/BENCHMARKS-SSE.md
+	@scripts/with-kafka test/bench/run-sse
+
 .PHONY: microbench
 microbench: ## Run the benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"time"
+)
+
+type server struct {
+	url string
+	pid int
+}
+
+type options struct {
+	gateway, bare server
+	kafka, prefix string
+	seconds       int
+	idle, history int
+}
+
+// patience is how long nothing may come before what is missing counts as lost.
+const patience = 15 * time.Second
+
+// measure prints the tables.
+func measure(ctx context.Context, o options) error {
+	if err := prepare(ctx, o.gateway.url); err != nil {
+		return err
+	}
+	live, err := newKafkaSource(o.kafka, o.prefix+"live")
+	if err != nil {
+		return err
+	}
+	defer live.client.Close()
+	targets := []target{
+		{"bare", o.bare, o.bare.url + "/", bareSource{o.bare.url}},
+		{"gateway", o.gateway, o.gateway.url + "/streams/live/events", live},
+	}
+	if err := warm(ctx, targets); err != nil {
+		return err
+	}
+	fmt.Printf("## Events to many followers\n\n| records/s | followers | server | events/s | missing | cut off | p50 ms | p99 ms | server CPU, cores |\n|---|---|---|---|---|---|---|---|---|\n")
+	for _, load := range []struct{ rate, followers int }{
+		{100, 1}, {100, 50}, {1000, 50}, {10_000, 1}, {10_000, 50}, {1000, 1000},
+	} {
+		for _, t := range targets {
+			if err := t.events(ctx, load.rate, load.followers, o.seconds); err != nil {
+				return fmt.Errorf("%s, %d records/s, %d followers: %w", t.name, load.rate, load.followers, err)
+			}
+		}
+	}
+	fmt.Printf("\n## Idle followers\n\n| followers | server | resident MB before | with them | server CPU, %% of a core |\n|---|---|---|---|---|\n")
+	for _, t := range targets {
+		if err := t.idle(ctx, o.idle); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("\n## Catching up\n\n| records | followers | records/s | p50 of a publish meanwhile |\n|---|---|---|---|\n")
+	return catchUp(ctx, o)
+}
+
+// prepare registers the schema and makes the streams.
+func prepare(ctx context.Context, gateway string) error {
+	for _, r := range []struct{ method, path, body string }{
+		{http.MethodPost, "/schemas/Bench/versions", `{"schema":{"type":"object","required":["n","t"]}}`},
+		{http.MethodPut, "/streams/live", `{"schema":"Bench:1","partitions":6}`},
+		{http.MethodPut, "/streams/history", `{"schema":"Bench:1","partitions":6}`},
+	} {
+		req, err := http.NewRequestWithContext(ctx, r.method, gateway+r.path, strings.NewReader(r.body))
+		if err != nil {
+			return err
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			return err
+		}
+		_ = resp.Body.Close() // only its status matters
+		if resp.StatusCode/100 != 2 {
+			return fmt.Errorf("%s %s: %s", r.method, r.path, resp.Status)
+		}
+	}
+	return nil
+}
+
+// target is a server under test, with what makes its records.
+type target struct {
+	name string
+	server
+	follow string
+	source
+}
+
+// warm sends a few records to everybody, so that nothing is met for the first
+// time in a measurement.
+func warm(ctx context.Context, targets []target) error {
+	for _, t := range targets {
+		f, err := open(ctx, t.follow, 10, false)
+		if err != nil {
+			return err
+		}
+		if err := t.send(ctx, 500, 500); err != nil {
+			return err
+		}
+		f.wait(ctx, 5000, patience)
+		f.close()
+	}
+	return nil
+}
+
+// events measures one load: so many records a second to so many followers.
+func (t target) events(ctx context.Context, rate, n, seconds int) error {
+	f, err := open(ctx, t.follow, n, true)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	records := rate * seconds
+	want := int64(records) * int64(n)
+	before, start := cpu(t.pid), time.Now()
+	if err := t.send(ctx, rate, records); err != nil {
+		return err
+	}
+	f.wait(ctx, want, patience)
+	took := time.Since(start)
+	got := f.events.Load()
+	if got < want {
+		took -= patience
+	}
+	fmt.Printf("| %d | %d | %s | %.0f | %d | %d | %.1f | %.1f | %.2f |\n", rate, n, t.name,
+		float64(got)/took.Seconds(), want-got, f.cut.Load(), f.percentile(0.5), f.percentile(0.99),
+		(cpu(t.pid)-before).Seconds()/took.Seconds())
+	return nil
+}
+
+// idle measures followers to whom nothing comes, for a while after they have
+// all connected.
+func (t target) idle(ctx context.Context, n int) error {
+	const while = 30 * time.Second
+	before := resident(t.pid)
+	f, err := open(ctx, t.follow, n, false)
+	if err != nil {
+		return err
+	}
+	defer f.close()
+	used := cpu(t.pid)
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(while):
+	}
+	fmt.Printf("| %d | %s | %d | %d | %.1f |\n", n, t.name, before, resident(t.pid), 100*(cpu(t.pid)-used).Seconds()/while.Seconds())
+	if cut := f.cut.Load(); cut > 0 {
+		return fmt.Errorf("%s cut off %d idle followers", t.name, cut)
+	}
+	return nil
+}
+
+// catchUp measures followers that begin at the beginning of a long stream.
+func catchUp(ctx context.Context, o options) error {
+	history, err := newKafkaSource(o.kafka, o.prefix+"history")
+	if err != nil {
+		return err
+	}
+	defer history.client.Close()
+	if err := history.send(ctx, 200_000, o.history); err != nil {
+		return err
+	}
+	for _, n := range []int{1, 10} {
+		start := time.Now()
+		f, err := open(ctx, o.gateway.url+"/streams/history/events?from=earliest", n, false)
+		if err != nil {
+			return err
+		}
+		published := make(chan float64, 1)
+		beside, stop := context.WithCancel(ctx)
+		go func() { published <- publishBeside(beside, o.gateway.url) }()
+		want := int64(o.history) * int64(n)
+		f.wait(ctx, want, patience)
+		took := time.Since(start)
+		stop()
+		if missing := want - f.events.Load(); missing != 0 {
+			f.close()
+			return fmt.Errorf("%d records are missing after the catch-up", missing)
+		}
+		fmt.Printf("| %d | %d | %.0f | %.1f ms |\n", o.history, n, float64(want)/took.Seconds(), <-published)
+		f.close()
+	}
+	return nil
+}
+
+// publishBeside publishes one record after the other until ctx ends, and gives
+// the median time in milliseconds.
+func publishBeside(ctx context.Context, gateway string) float64 {
+	var f followers
+	for i := 0; ctx.Err() == nil; i++ {
+		start := time.Now()
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+"/streams/live", bytes.NewBufferString(payload(i)))
+		if err != nil {
+			break
+		}
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			break
+		}
+		_ = resp.Body.Close() // only its time matters
+		f.latencies = append(f.latencies, time.Since(start))
+	}
+	return f.percentile(0.5)
+}
+
+// cpu gives the CPU time that a process has used.
+func cpu(pid int) time.Duration {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0
+	}
+	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
+	user, _ := strconv.ParseInt(fields[11], 10, 64)
+	system, _ := strconv.ParseInt(fields[12], 10, 64)
+	return time.Duration(user+system) * time.Second / time.Duration(ticks())
+}
+
+// ticks is how many of the kernel's clock ticks make a second.
+func ticks() int64 {
+	out, err := exec.Command("getconf", "CLK_TCK").Output() //nolint:noctx // ends at once
+	n, parsed := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
+	if err != nil || parsed != nil {
+		return 100
+	}
+	return n
+}
+
+// resident gives a process's resident memory in megabytes.
+func resident(pid int) int {
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
+	if err != nil {
+		return 0
+	}
+	_, after, _ := strings.Cut(string(status), "VmRSS:")
+	kb, _ := strconv.Atoi(strings.Fields(after)[0])
+	return kb / 1024
+}
