@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -67,6 +68,49 @@ type Records interface {
 	Read(ctx context.Context, id string, partition int32, offset int64) (stream.Record, error)
 }
 
+// Feeds reads streams live, and in pages.
+type Feeds interface {
+	// Follow gives the records of the reading as they come, written by frames.
+	// Where the gateway has no room for one more follower, the code is
+	// stream.Overloaded.
+	Follow(ctx context.Context, reading stream.Reading, frames stream.Frames) (Follower, error)
+	// Page gives the next records, waiting for a first one if it is asked to.
+	Page(ctx context.Context, req stream.PageRequest) (stream.PageAnswer, error)
+	// End gives the position after all records there are now; partition is one
+	// of each stream, or stream.AnyPartition for all.
+	End(ctx context.Context, pattern stream.Pattern, partition int32) (stream.Position, error)
+}
+
+// Follower is one live reader. It is used by one goroutine.
+type Follower interface {
+	// Next gives whole frames, which are valid until the next call; none when
+	// there were none for as long as idle. To call it says that what the call
+	// before gave was written to the client. The error is io.EOF when the
+	// gateway stops, and a *stream.Error for what the client shall be told.
+	Next(ctx context.Context, idle time.Duration) ([]byte, error)
+	// Position gives the text form of the position after all that Next gave,
+	// and after the records that the filter passed over since; it is valid
+	// until the next call.
+	Position() []byte
+	// Close ends it. What the last call of Next gave may not have been written.
+	Close()
+}
+
+// Groups reads as members of consumer groups.
+type Groups interface {
+	// Join makes a member, which leaves the group by its Close.
+	Join(ctx context.Context, m stream.Membership, frames stream.Frames) (Follower, error)
+	// Commit sets the group's offsets to those of the position.
+	Commit(ctx context.Context, group string, p stream.Position) error
+}
+
+// Filters understands filters.
+type Filters interface {
+	// Compile reads a filter's text; the code is stream.InvalidRequest, and the
+	// message says what is wrong and where.
+	Compile(text string) (stream.Filter, error)
+}
+
 // Check is one condition that must hold for the gateway to be ready.
 type Check struct {
 	Name   string // a short word: "kafka", "schemas"
@@ -95,11 +139,23 @@ type Options struct {
 	AllowedHosts []string // host names, without port; optional
 	Version      string   // shown by GET /
 
+	// AllowOrigins are the origins whose pages may use the API, as browsers
+	// write them ("https://app.example"), or "*" for all; optional.
+	AllowOrigins []string
+
+	// AutoCommit and AutoCommitInterval are for readers in a group that do not
+	// say whether and how often to commit. The interval is 5 s where it is 0.
+	AutoCommit         bool
+	AutoCommitInterval time.Duration
+
 	Publisher    Publisher
 	Streams      Streams
 	Schemas      Schemas
 	SchemaReader SchemaReader
 	Records      Records
+	Feeds        Feeds
+	Groups       Groups
+	Filters      Filters
 	Readiness    Readiness
 }
 
@@ -108,7 +164,9 @@ type api struct {
 	Options
 
 	metrics      *metrics
+	events       *eventMetrics
 	hosts        map[string]bool
+	origins      allowedOrigins
 	publications sync.Pool // of *publication
 	readers      sync.Pool // of *bufio.Reader, for NDJSON
 	slots        sync.Pool // of *slot
@@ -122,10 +180,15 @@ func New(o Options) http.Handler { return newAPI(o).routes() }
 func newAPI(o Options) *api {
 	o.Limits = o.Limits.withDefaults()
 	o.Log = o.Log.With(slog.String("component", "http"))
+	if o.AutoCommitInterval <= 0 {
+		o.AutoCommitInterval = defaultCommitInterval
+	}
 	a := &api{
 		Options: o,
 		metrics: newMetrics(o.Registerer),
+		events:  newEventMetrics(o.Registerer),
 		hosts:   servedHosts(o.AllowedHosts),
+		origins: newAllowedOrigins(o.AllowOrigins),
 	}
 	a.publications.New = func() any { return new(publication) }
 	a.readers.New = func() any { return newLineBuffer() }

@@ -30,7 +30,7 @@ const publishRoute = "/streams/{stream}"
 // routes is the whole map of the API.
 func (a *api) routes() *chi.Mux {
 	m := chi.NewRouter()
-	m.Use(begin, a.accessLog, a.measure, a.recoverPanic, secure, a.checkHost, a.checkOrigin, escapedRoute)
+	m.Use(begin, a.accessLog, a.measureBy, a.recoverPanic, secure, a.checkHost, a.allowOrigins, a.checkOrigin, escapedRoute)
 	m.NotFound(a.handle(notFound))
 	m.MethodNotAllowed(a.handle(methodNotAllowed(m)))
 
@@ -41,7 +41,10 @@ func (a *api) routes() *chi.Mux {
 	m.Put("/streams/{stream}", a.handle(a.putStream))
 	m.Get("/streams/{stream}", a.handle(a.getStream))
 	m.Delete("/streams/{stream}", a.handle(a.deleteStream))
+	m.Get("/streams/{pattern}/records", a.handle(a.getRecords))
 	m.Get("/streams/{stream}/records/{partition}/{offset}", a.handle(a.getRecord))
+	m.Get("/streams/{pattern}/events", a.handle(a.getEvents))
+	m.Post("/groups/{id}/commit", a.handle(a.commitGroup))
 
 	m.Get("/schemas", a.handle(a.listSchemas))
 	m.Get("/schemas/{name}", a.handle(a.getSchema))

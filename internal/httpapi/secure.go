@@ -14,6 +14,7 @@ var (
 	headerJSON    = []string{"application/json"}
 	headerNDJSON  = []string{"application/x-ndjson"}
 	headerProblem = []string{"application/problem+json"}
+	headerEvents  = []string{"text/event-stream"}
 )
 
 // secure sets the headers that keep browsers from guessing types, from

@@ -91,6 +91,17 @@ type Reading struct {
 	Filter    Filter // nil: every record
 }
 
+// Membership is a reading as a member of a consumer group. The group's
+// committed offsets go before Reading.Start, and Reading.Partition is
+// AnyPartition: the group shares the partitions out.
+type Membership struct {
+	Reading
+
+	Group      string
+	AutoCommit bool          // commit what was written to the reader
+	Interval   time.Duration // between these commits; above 0
+}
+
 // Filter selects records. It may be asked by several goroutines at once.
 type Filter interface {
 	Match(r *Record) bool

@@ -1,0 +1,227 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"net/http"
+	"os"
+	"time"
+
+	"sluice/internal/stream"
+)
+
+// How long readers are told to wait before they connect again: usually, when
+// many may have been sent away at once, and when there was no room for them.
+const (
+	retryUsual    = 2 * time.Second
+	retryEndMin   = 1 * time.Second
+	retryEndMax   = 5 * time.Second
+	retryBusyMin  = 5 * time.Second
+	retryBusyMax  = 15 * time.Second
+	lifetimeShare = 0.2 // of a stream's lifetime, more or less
+	keepAliveSkew = 0.2 // of the time between keep-alives, less
+)
+
+// getEvents answers with Server-Sent Events.
+func (a *api) getEvents(w http.ResponseWriter, r *http.Request) error {
+	x := exchangeOf(w)
+	if accept := r.Header.Values("Accept"); len(accept) > 0 && quality(accept, "text/event-stream") == 0 {
+		return stream.Errorf(stream.InvalidRequest, "this path answers with text/event-stream, which the header Accept leaves out; for JSON or NDJSON ask for /streams/{pattern}/records")
+	}
+	kind, follow, err := a.askedEvents(r)
+	if err != nil {
+		return err
+	}
+	if r.Method == http.MethodHead && kind == kindGroup { // must not take part in the group
+		beginEvents(x)
+		return nil
+	}
+	f, err := follow(r.Context())
+	if stream.CodeOf(err) == stream.Overloaded {
+		return a.turnAway(x)
+	}
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	beginEvents(x)
+	if r.Method == http.MethodHead {
+		return nil
+	}
+	open := a.events.open.WithLabelValues(kind)
+	open.Inc()
+	defer open.Dec()
+	s := &eventStream{a: a, x: x, out: a.newOutflow(x), follower: f}
+	return s.run(r.Context())
+}
+
+// askedEvents understands the request: it gives what begins the reading.
+func (a *api) askedEvents(r *http.Request) (kind string, follow func(context.Context) (Follower, error), err error) {
+	p, err := readParams(r, "group", "auto_commit", "auto_commit_interval")
+	if err != nil {
+		return "", nil, err
+	}
+	view, err := p.view()
+	if err != nil {
+		return "", nil, err
+	}
+	frames := eventFrames{view}
+	if _, member := p["group"]; member {
+		m, err := a.membership(r, p)
+		return kindGroup, func(ctx context.Context) (Follower, error) { return a.Groups.Join(ctx, m, frames) }, err
+	}
+	if name, given := p.has("auto_commit", "auto_commit_interval"); given {
+		return "", nil, badParameter(name, "is for readers in a group; name one with group=, or leave it out")
+	}
+	reading, err := a.reading(r, p, stream.FromLatest, r.Header.Get("Last-Event-ID"))
+	return kindPattern, func(ctx context.Context) (Follower, error) { return a.Feeds.Follow(ctx, reading, frames) }, err
+}
+
+// beginEvents begins the answer. X-Accel-Buffering is for nginx, which would
+// hold events back.
+func beginEvents(x *exchange) {
+	h := x.Header()
+	h["Content-Type"] = headerEvents
+	h["Cache-Control"] = headerNoStore
+	h.Set("X-Accel-Buffering", "no")
+	x.WriteHeader(http.StatusOK)
+}
+
+// turnAway answers a reader for whom there is no room. EventSource gives up
+// for ever after any other status than 200, so it is told in the stream when to
+// come back.
+func (a *api) turnAway(x *exchange) error {
+	x.code = stream.Overloaded
+	a.metrics.failed(stream.Overloaded)
+	a.events.ended.WithLabelValues(string(endOverloaded)).Inc()
+	beginEvents(x)
+	_ = a.newOutflow(x).send(appendEnd(nil, endOverloaded, between(retryBusyMin, retryBusyMax)))
+	return nil
+}
+
+// appendEnd appends the last event, and when to connect again.
+func appendEnd(dst []byte, reason endReason, retry time.Duration) []byte {
+	dst = appendRetry(dst, retry)
+	return appendControl(dst, eventEnd, mustJSON(map[string]endReason{"reason": reason}))
+}
+
+// eventStream is one connection on which events are sent.
+type eventStream struct {
+	a        *api
+	x        *exchange
+	out      outflow
+	follower Follower
+	buf      []byte
+}
+
+// run sends events until something ends the stream. An error of writing cuts
+// the connection: nothing more can be said on it.
+func (s *eventStream) run(ctx context.Context) error {
+	s.a.Log.LogAttrs(ctx, slog.LevelInfo, "event stream opened", slog.String("request_id", s.x.id))
+	reason, err := s.send(ctx)
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		reason = endSlow
+	}
+	s.a.events.ended.WithLabelValues(string(reason)).Inc()
+	s.a.events.bytes.Add(float64(s.x.written))
+	s.a.Log.LogAttrs(ctx, slog.LevelDebug, "event stream ended",
+		slog.String("reason", string(reason)), slog.String("request_id", s.x.id))
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	return nil
+}
+
+// send gives why the stream ended. The error is one of writing.
+func (s *eventStream) send(ctx context.Context) (endReason, error) {
+	limits := s.a.Limits
+	end := time.Now().Add(jitter(limits.StreamLifetime, 1-lifetimeShare, 1+lifetimeShare))
+	keepAlive := jitter(limits.KeepAlive, 1-keepAliveSkew, 1)
+	s.buf = appendRetry(s.buf[:0], retryUsual)
+	if err := s.sendPosition(); err != nil {
+		return endGone, err
+	}
+	for {
+		left := time.Until(end)
+		if left <= 0 {
+			return s.end(endLifetime)
+		}
+		frames, err := s.follower.Next(ctx, min(keepAlive, left))
+		switch {
+		case ctx.Err() != nil:
+			return endGone, nil
+		case errors.Is(err, io.EOF):
+			return s.end(endShutdown)
+		case err != nil:
+			return s.fail(ctx, err)
+		case len(frames) > 0:
+			err = s.out.send(frames)
+		case left > keepAlive:
+			s.buf = append(s.buf[:0], ": keep-alive\n"...)
+			err = s.sendPosition()
+		}
+		if err != nil {
+			return endGone, err
+		}
+	}
+}
+
+// sendPosition sends what is in the buffer, and an id alone: a reader that saw
+// no event yet, or none that passed the filter for long, resumes here.
+func (s *eventStream) sendPosition() error {
+	s.buf = append(appendID(s.buf, s.follower.Position()), '\n')
+	return s.out.send(s.buf)
+}
+
+// end says that the stream ends here, and why. The reader comes back after a
+// time of its own: streams that end together must not all return together.
+func (s *eventStream) end(reason endReason) (endReason, error) {
+	return reason, s.out.send(appendEnd(s.buf[:0], reason, between(retryEndMin, retryEndMax)))
+}
+
+// fail tells a problem, and ends.
+func (s *eventStream) fail(ctx context.Context, err error) (endReason, error) {
+	e := s.a.explain(s.x, ctx, err)
+	s.x.code = e.Code
+	s.a.metrics.failed(e.Code)
+	s.buf = appendControl(s.buf[:0], eventProblem, mustJSON(newProblem(e, "")))
+	s.buf = appendEnd(s.buf, endProblem, max(e.RetryAfter, between(retryEndMin, retryEndMax)))
+	return endProblem, s.out.send(s.buf)
+}
+
+// outflow is an answer that is sent piece by piece.
+type outflow struct {
+	x       *exchange
+	rc      *http.ResponseController
+	timeout time.Duration
+}
+
+func (a *api) newOutflow(x *exchange) outflow {
+	return outflow{x: x, rc: http.NewResponseController(x), timeout: a.Limits.WriteTimeout}
+}
+
+// send sends a piece at once. A client that takes nothing of it for the write
+// timeout is cut off. Writers without deadlines, as in tests, have none.
+func (o outflow) send(b []byte) error {
+	_ = o.rc.SetWriteDeadline(time.Now().Add(o.timeout))
+	if _, err := o.x.Write(b); err != nil {
+		return err
+	}
+	return o.rc.Flush()
+}
+
+// jitter gives a time between two shares of d.
+func jitter(d time.Duration, least, most float64) time.Duration {
+	return between(time.Duration(float64(d)*least), time.Duration(float64(d)*most))
+}
+
+// between gives a time from least on, before most.
+func between(least, most time.Duration) time.Duration {
+	if most <= least {
+		return least
+	}
+	return least + rand.N(most-least) //nolint:gosec // to spread load, not to hide anything
+}
