@@ -24,20 +24,33 @@ type Server struct {
 	AllowedHosts    []string `yaml:"allowed_hosts"`    // names besides localhost that a gateway on loopback answers to
 	Embedded        bool     `yaml:"embedded"`         // run a broker inside the gateway
 	DataDir         string   `yaml:"data_dir"`         // where the embedded broker keeps its data
-	Limits          Limits   `yaml:"limits"`           // what one request may hold
+	CORS            CORS     `yaml:"cors"`             // which web pages may use the API
+	Limits          Limits   `yaml:"limits"`           // what one request may hold, and all readers together
+	KeepAlive       Duration `yaml:"keep_alive"`       // without events, after which an event stream says that it lives
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does
 	Log             Log      `yaml:"log"`              // what is logged, and how
 }
 
-// Limits bound what the gateway takes from one request. Each is above 0.
+// CORS says which web pages of other origins may use the API.
+type CORS struct {
+	AllowOrigins []string `yaml:"allow_origins"` // as browsers write them, "https://app.example"; or "*" for all
+}
+
+// Limits bound what the gateway takes from one request, and what all readers
+// together take of it. Each is above 0.
 type Limits struct {
-	Record        Size     `yaml:"record"`         // the data of one record
-	Body          Size     `yaml:"body"`           // a body that is neither a record nor NDJSON
-	Results       int      `yaml:"results"`        // lines of NDJSON that are answered one by one
-	WindowRecords int      `yaml:"window_records"` // records of one NDJSON request on their way to Kafka
-	WindowBytes   Size     `yaml:"window_bytes"`   // their bytes
-	ReadTimeout   Duration `yaml:"read_timeout"`   // for the next part of a body to come
-	WriteTimeout  Duration `yaml:"write_timeout"`  // for a part of an answer to be taken
+	Record         Size     `yaml:"record"`          // the data of one record
+	Body           Size     `yaml:"body"`            // a body that is neither a record nor NDJSON
+	Results        int      `yaml:"results"`         // lines of NDJSON that are answered one by one
+	WindowRecords  int      `yaml:"window_records"`  // records of one NDJSON request on their way to Kafka
+	WindowBytes    Size     `yaml:"window_bytes"`    // their bytes
+	ReadTimeout    Duration `yaml:"read_timeout"`    // for the next part of a body to come
+	WriteTimeout   Duration `yaml:"write_timeout"`   // for a part of an answer to be taken
+	Followers      int      `yaml:"followers"`       // event streams open at once, those in a group not counted
+	FeedBytes      Size     `yaml:"feed_bytes"`      // of events kept for all of them
+	CatchUpBytes   Size     `yaml:"catch_up_bytes"`  // of records read for those that are behind
+	GroupMembers   int      `yaml:"group_members"`   // event streams in consumer groups open at once
+	StreamLifetime Duration `yaml:"stream_lifetime"` // of one event stream, 20 % more or less
 }
 
 // Log says what is logged, and how.
@@ -115,6 +128,7 @@ type Streams struct {
 	AutoCommit           bool     `yaml:"auto_commit"`             // readers in a group commit what was written to them
 	AutoCommitIntervalMs int      `yaml:"auto_commit_interval_ms"` // milliseconds between these commits
 	PublishTimeout       Duration `yaml:"publish_timeout"`         // for Kafka to acknowledge a record
+	IsolationLevel       string   `yaml:"isolation_level"`         // read_committed, or read_uncommitted: also records of open and aborted transactions
 }
 
 // Default gives the configuration of a gateway that is told nothing.
@@ -124,14 +138,20 @@ func Default() Config {
 			Listen:  "127.0.0.1:8080",
 			DataDir: "./data",
 			Limits: Limits{
-				Record:        1 << 20,
-				Body:          10 << 20,
-				Results:       1000,
-				WindowRecords: 10_000,
-				WindowBytes:   16 << 20,
-				ReadTimeout:   Duration(30 * time.Second),
-				WriteTimeout:  Duration(30 * time.Second),
+				Record:         1 << 20,
+				Body:           10 << 20,
+				Results:        1000,
+				WindowRecords:  10_000,
+				WindowBytes:    16 << 20,
+				ReadTimeout:    Duration(30 * time.Second),
+				WriteTimeout:   Duration(30 * time.Second),
+				Followers:      20_000,
+				FeedBytes:      64 << 20,
+				CatchUpBytes:   64 << 20,
+				GroupMembers:   50,
+				StreamLifetime: Duration(time.Hour),
 			},
+			KeepAlive:       Duration(15 * time.Second),
 			ShutdownTimeout: Duration(20 * time.Second),
 			Log:             Log{Level: "info", Format: "auto"},
 		},
@@ -142,6 +162,7 @@ func Default() Config {
 			AutoCommit:           true,
 			AutoCommitIntervalMs: 5000,
 			PublishTimeout:       Duration(15 * time.Second),
+			IsolationLevel:       "read_committed",
 		},
 	}
 }

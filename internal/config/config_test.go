@@ -89,7 +89,7 @@ func TestEveryFlag(t *testing.T) {
 func TestEveryVariable(t *testing.T) {
 	for _, key := range keysOf("", reflect.TypeFor[config.Config]()) {
 		env := map[string]string{}
-		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`} {
+		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted"} {
 			env[config.EnvName(key)] = text
 			inv, problems := load(t, nil, env, "")
 			before, _ := config.Default().Dump()
@@ -224,6 +224,23 @@ func TestWhatIsRefused(t *testing.T) {
 		"limits: {window_records: 0}":               "limits.window_records",
 		"limits: {read_timeout: 0}":                 "limits.read_timeout",
 		"limits: {write_timeout: 0}":                "limits.write_timeout",
+		"limits: {followers: 0}":                    "limits.followers",
+		"limits: {feed_bytes: 1023KiB}":             "limits.feed_bytes",
+		"limits: {catch_up_bytes: 0}":               "limits.catch_up_bytes",
+		"limits: {group_members: -1}":               "limits.group_members",
+		"limits: {stream_lifetime: 999ms}":          "limits.stream_lifetime",
+		"keep_alive: 0":                             "keep_alive",
+		"isolation_level: serializable":             "isolation_level",
+		"cors: {allow_origins: [a.example]}":        "cors.allow_origins",
+		"cors: {allow_origins: ['null']}":           "cors.allow_origins",
+		"cors: {allow_origins: ['']}":               "cors.allow_origins",
+		"cors: {allow_origins: ['https://*.a']}":    "cors.allow_origins",
+		"cors: {allow_origins: ['https://a/']}":     "cors.allow_origins",
+		"cors: {allow_origins: ['https://A']}":      "cors.allow_origins",
+		"cors: {allow_origins: ['https://a:443']}":  "cors.allow_origins",
+		"cors: {allow_origins: ['http://a:80']}":    "cors.allow_origins",
+		"cors: {allow_origins: ['https://b@a']}":    "cors.allow_origins",
+		"cors: {allow_origins: ['https://']}":       "cors.allow_origins",
 		"shutdown_timeout: 0":                       "shutdown_timeout",
 		"log: {level: loud}":                        "log.level",
 		"log: {format: xml}":                        "log.format",
@@ -258,6 +275,14 @@ func TestWhatIsRefused(t *testing.T) {
 	}
 	if _, problems := load(t, nil, map[string]string{"SLUICE_CONFIG": "none.yaml"}, ""); len(problems) != 1 {
 		t.Errorf("no file of the variable's: %v", problems)
+	}
+}
+
+func TestOriginsThatAreTaken(t *testing.T) {
+	for _, origin := range []string{"*", "https://app.example", "http://localhost:3000", "http://[::1]:8080", "https://a:80"} {
+		if _, problems := load(t, nil, map[string]string{"SLUICE_CORS_ALLOW_ORIGINS": origin}, ""); len(problems) > 0 {
+			t.Errorf("%s: %v", origin, problems)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"net"
+	"net/url"
 	"slices"
 	"strconv"
 	"strings"
@@ -14,6 +15,8 @@ import (
 // The bounds of what can be set.
 const (
 	maxSize           = Size(1_000_000_000) // librdkafka's message.max.bytes ends here
+	minReadBytes      = Size(1 << 20)       // a page has so many
+	minStreamLifetime = time.Second
 	maxPublishTimeout = 24 * time.Hour
 	maxReplication    = 1<<15 - 1
 	maxPartitions     = 1_000_000
@@ -26,8 +29,10 @@ func (c Config) Validate() Problems {
 	var problems Problems
 	c.checkListen(&problems)
 	c.checkHosts(&problems)
+	c.checkOrigins(&problems)
 	c.checkEmbedded(&problems)
 	c.checkLimits(&problems)
+	c.checkReaders(&problems)
 	c.checkLog(&problems)
 	c.checkStreams(&problems)
 	return problems
@@ -50,6 +55,21 @@ func (c Config) checkHosts(problems *Problems) {
 	for _, h := range c.AllowedHosts {
 		if h == "" || strings.ContainsAny(h, "/@ *") || strings.Contains(h, ":") && net.ParseIP(strings.Trim(h, "[]")) == nil {
 			problems.Add("allowed_hosts", "%q is not a host name or address; it has no scheme, port or *", h)
+		}
+	}
+}
+
+// checkOrigins refuses what no browser would send as an origin, so that a page
+// that is meant is not shut out in silence.
+func (c Config) checkOrigins(problems *Problems) {
+	for _, o := range c.CORS.AllowOrigins {
+		u, err := url.Parse(o)
+		ok := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
+			u.Scheme+"://"+u.Host == o && !strings.Contains(u.Host, "*") && strings.ToLower(o) == o &&
+			!(u.Scheme == "http" && u.Port() == "80") && !(u.Scheme == "https" && u.Port() == "443")
+		if o != "*" && !ok {
+			problems.Add("cors.allow_origins", `%q is not an origin as browsers write it: https://app.example or http://localhost:3000, `+
+				`in lower case, without a path, a "/" at the end or the scheme's own port; or "*" for all origins`, o)
 		}
 	}
 }
@@ -97,6 +117,29 @@ func (c Config) checkLimits(problems *Problems) {
 	positive("shutdown_timeout", c.ShutdownTimeout > 0)
 }
 
+// checkReaders checks the limits of reading.
+func (c Config) checkReaders(problems *Problems) {
+	l := c.Limits
+	if l.Followers < 1 {
+		problems.Add("limits.followers", "it is above 0")
+	}
+	if l.FeedBytes < minReadBytes {
+		problems.Add("limits.feed_bytes", "it is at least %s", minReadBytes)
+	}
+	if l.CatchUpBytes < minReadBytes {
+		problems.Add("limits.catch_up_bytes", "it is at least %s", minReadBytes)
+	}
+	if l.GroupMembers < 1 {
+		problems.Add("limits.group_members", "it is above 0")
+	}
+	if time.Duration(l.StreamLifetime) < minStreamLifetime {
+		problems.Add("limits.stream_lifetime", "it is at least %s", Duration(minStreamLifetime))
+	}
+	if c.KeepAlive <= 0 {
+		problems.Add("keep_alive", "it is above 0")
+	}
+}
+
 func (c Config) checkLog(problems *Problems) {
 	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
 		problems.Add("log.level", "it is debug, info, warn or error")
@@ -127,6 +170,9 @@ func (c Config) checkStreams(problems *Problems) {
 	}
 	if c.AutoCommitIntervalMs < 1 {
 		problems.Add("auto_commit_interval_ms", "it is at least 1")
+	}
+	if c.IsolationLevel != "read_committed" && c.IsolationLevel != "read_uncommitted" {
+		problems.Add("isolation_level", "it is read_committed or read_uncommitted")
 	}
 	if c.PublishTimeout < Duration(time.Millisecond) || c.PublishTimeout > Duration(maxPublishTimeout) {
 		problems.Add("publish_timeout", "it is from 1ms to 1d")
