@@ -150,6 +150,9 @@ type gateway struct {
 	streams   fakeStreams
 	schemas   fakeSchemas
 	records   fakeRecords
+	feeds     fakeFeeds
+	groups    fakeGroups
+	filters   fakeFilters
 	checks    fakeReadiness
 	registry  *prometheus.Registry
 	log       logBuffer
@@ -166,6 +169,7 @@ func newGateway(tb testing.TB, change func(*httpapi.Options)) *gateway {
 		Version:   "1.2.3",
 		Publisher: &g.publisher, Streams: &g.streams, Schemas: &g.schemas,
 		SchemaReader: &g.schemas, Records: &g.records, Readiness: &g.checks,
+		Feeds: &g.feeds, Groups: &g.groups, Filters: &g.filters, AutoCommit: true,
 	}
 	if change != nil {
 		change(&o)
