@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"context"
 	"log/slog"
 	"maps"
@@ -29,12 +30,22 @@ var defaults = ckafka.ConfigMap{
 	"topic.metadata.propagation.max.ms": 1000,
 }
 
+// The isolation levels: readCommitted hides what a transaction has not
+// committed.
+const (
+	readCommitted   = "read_committed"
+	readUncommitted = "read_uncommitted"
+)
+
 // ClusterOptions is what a Cluster needs.
 type ClusterOptions struct {
-	Kafka      Options
-	Group      string // a group name for consumers that belong to none; librdkafka wants one, and with ACLs it needs READ
-	Log        *slog.Logger
-	Registerer prometheus.Registerer
+	Kafka Options
+	Group string // a group name for consumers that belong to none; librdkafka wants one, and with ACLs it needs READ
+	// IsolationLevel says what readers see of transactions: "read_committed",
+	// which "" means too, or "read_uncommitted".
+	IsolationLevel string
+	Log            *slog.Logger
+	Registerer     prometheus.Registerer
 }
 
 // Cluster is the gateway's control connection: it asks for metadata, carries
@@ -42,17 +53,18 @@ type ClusterOptions struct {
 // nothing. All other parts of this package are made from it and must be closed
 // before it.
 type Cluster struct {
-	opts    Options
-	group   string
-	log     *slog.Logger
-	metrics *metrics
-	handle  *control
-	logs    chan ckafka.LogEvent
-	reach   *reachability
-	doctor  *doctor
-	told    repeats // what was logged of librdkafka's words
-	stop    context.CancelFunc
-	running sync.WaitGroup
+	opts      Options
+	group     string
+	isolation string
+	log       *slog.Logger
+	metrics   *metrics
+	handle    *control
+	logs      chan ckafka.LogEvent
+	reach     *reachability
+	doctor    *doctor
+	told      repeats // what was logged of librdkafka's words
+	stop      context.CancelFunc
+	running   sync.WaitGroup
 }
 
 // NewCluster starts a client. It does not wait for a broker: that none answers
@@ -60,12 +72,13 @@ type Cluster struct {
 func NewCluster(o ClusterOptions) (*Cluster, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Cluster{
-		opts:    o.Kafka,
-		group:   o.Group,
-		log:     o.Log.With(slog.String("component", "kafka")),
-		metrics: newMetrics(o.Registerer),
-		logs:    make(chan ckafka.LogEvent, 1000),
-		stop:    stop,
+		opts:      o.Kafka,
+		group:     o.Group,
+		isolation: cmp.Or(o.IsolationLevel, readCommitted),
+		log:       o.Log.With(slog.String("component", "kafka")),
+		metrics:   newMetrics(o.Registerer),
+		logs:      make(chan ckafka.LogEvent, 1000),
+		stop:      stop,
 	}
 	c.reach = newReachability(c.log, c.metrics)
 	c.doctor = newDoctor(o.Kafka, c.reach, c.log)

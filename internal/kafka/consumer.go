@@ -1,9 +1,11 @@
 package kafka
 
 import (
+	"context"
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 
@@ -20,7 +22,7 @@ func (c *Cluster) consumer(own ckafka.ConfigMap) (*ckafka.Consumer, error) {
 		"enable.auto.offset.store": false,
 		"auto.offset.reset":        "error",
 		"enable.partition.eof":     true,
-		"isolation.level":          "read_committed",
+		"isolation.level":          c.isolation,
 		"check.crcs":               true,
 		"statistics.interval.ms":   0,
 	}
@@ -52,4 +54,62 @@ func record(id string, m *ckafka.Message) stream.Record {
 	}
 	r.Interpret()
 	return r
+}
+
+// locateTimeout bounds how long a consumer waits for what locate asks.
+const locateTimeout = 2 * time.Second
+
+// locate asks for the first offsets of partitions through the consumer that will
+// read them, which so learns where they are: otherwise an assignment of a topic
+// that it does not know waits for a scan, once a second. A partition that does
+// not exist has an error; of one that Kafka says nothing about now the offset is
+// below 0.
+func locate(ctx context.Context, c *ckafka.Consumer, places []place) (map[place]offset, error) {
+	ctx, cancel := context.WithTimeout(ctx, locateTimeout)
+	defer cancel()
+	found := make(map[place]offset, len(places))
+	stale, err := askBegins(ctx, c, places, found)
+	if err != nil || len(stale) == 0 {
+		return found, err
+	}
+	there, err := lookAgain(ctx, c, stale, found)
+	if err != nil || len(there) == 0 {
+		return found, err
+	}
+	_, err = askBegins(ctx, c, there, found)
+	return found, err
+}
+
+// askBegins asks once, notes what it found, and gives the partitions that the
+// consumer knows too little of.
+func askBegins(ctx context.Context, c *ckafka.Consumer, places []place, found map[place]offset) (stale []place, err error) {
+	question := make([]ckafka.TopicPartition, len(places))
+	for i, p := range places {
+		question[i] = p.at(int64(ckafka.OffsetBeginning))
+	}
+	var answers []ckafka.TopicPartition
+	err = askAgain(ctx, func() error {
+		answers, err = c.OffsetsForTimes(question, timeout(ctx))
+		return err
+	})
+	switch {
+	case is(err, staleLayout...): // of none of them
+		for _, p := range places {
+			found[p] = offset{value: -1}
+		}
+		return places, nil
+	case err != nil:
+		return nil, toError(err)
+	}
+	for _, a := range answers {
+		p := placeOf(a)
+		found[p] = offset{value: int64(a.Offset)}
+		if a.Error != nil {
+			found[p] = offset{value: -1}
+		}
+		if is(a.Error, staleLayout...) {
+			stale = append(stale, p)
+		}
+	}
+	return stale, nil
 }
