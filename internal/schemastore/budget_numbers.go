@@ -12,22 +12,31 @@ import (
 )
 
 // The engine parses a number anew, as a fraction of arbitrary size, for each
-// keyword that looks at it. Most numbers are integers that fit a word, and
-// most limits too: for these the keywords are replaced by plain comparisons,
-// with the same results.
+// keyword that looks at it. Most numbers are short decimals, and most limits
+// too: for these the keywords are replaced by plain comparisons, with the same
+// results.
 
 // replaceLimits takes minimum, maximum and multipleOf away from the engine.
 func replaceLimits(n *jsonschema.Schema) {
+	l := newLimits(n)
+	if l == nil {
+		return
+	}
+	n.Minimum, n.Maximum, n.ExclusiveMinimum, n.ExclusiveMaximum, n.MultipleOf = nil, nil, nil, nil, nil
+	n.Extensions = append(n.Extensions, *l)
+}
+
+// newLimits gives nil for a node without any.
+func newLimits(n *jsonschema.Schema) *limits {
 	l := limits{
 		minimum: newLimit(n.Minimum), maximum: newLimit(n.Maximum),
 		above: newLimit(n.ExclusiveMinimum), below: newLimit(n.ExclusiveMaximum),
 		multipleOf: newLimit(n.MultipleOf),
 	}
 	if l == (limits{}) {
-		return
+		return nil
 	}
-	n.Minimum, n.Maximum, n.ExclusiveMinimum, n.ExclusiveMaximum, n.MultipleOf = nil, nil, nil, nil, nil
-	n.Extensions = append(n.Extensions, l)
+	return &l
 }
 
 // limits are the keywords that only look at numbers.
@@ -35,20 +44,16 @@ type limits struct{ minimum, maximum, above, below, multipleOf *limit }
 
 // limit is one keyword's value.
 type limit struct {
+	decimal
+
 	exact *big.Rat
-	word  int64
-	fits  bool // word is the value
 }
 
 func newLimit(r *big.Rat) *limit {
 	if r == nil {
 		return nil
 	}
-	l := &limit{exact: r, fits: r.IsInt() && r.Num().IsInt64()}
-	if l.fits {
-		l.word = r.Num().Int64()
-	}
-	return l
+	return &limit{decimal: decimalOf(r), exact: r}
 }
 
 // Validate reports each limit that the number v is beyond.
@@ -56,9 +61,9 @@ func (l limits) Validate(ctx *jsonschema.ValidatorContext, v any) {
 	n := datum{}
 	switch v := v.(type) {
 	case int64:
-		n.word, n.fits = v, true
+		n.decimal = decimal{digits: v, ok: true}
 	case json.Number:
-		n.literal = string(v)
+		n = numberOf([]byte(v))
 	default:
 		return
 	}
@@ -79,42 +84,51 @@ func (l limits) Validate(ctx *jsonschema.ValidatorContext, v any) {
 	}
 }
 
-// datum is the number that is looked at: a word, or else a literal that becomes
-// a fraction once somebody asks.
+// hold says whether the number is within all limits.
+func (l *limits) hold(n *datum) bool {
+	return (l.minimum == nil || n.compare(l.minimum) >= 0) &&
+		(l.maximum == nil || n.compare(l.maximum) <= 0) &&
+		(l.above == nil || n.compare(l.above) > 0) &&
+		(l.below == nil || n.compare(l.below) < 0) &&
+		(l.multipleOf == nil || n.multipleOf(l.multipleOf))
+}
+
+// datum is the number that is looked at: a short decimal, or else a literal that
+// becomes a fraction once somebody asks.
 type datum struct {
-	word    int64
-	fits    bool
-	literal string
+	decimal
+
+	literal []byte
 	exact   *big.Rat
 }
 
+// numberOf reads a number literal that was checked: it is well-formed, and not
+// too large.
+func numberOf(literal []byte) datum { return datum{decimal: readDecimal(literal), literal: literal} }
+
 func (n *datum) rat() *big.Rat {
 	if n.exact == nil {
-		if n.fits {
-			n.exact = new(big.Rat).SetInt64(n.word)
+		if n.literal == nil {
+			n.exact = new(big.Rat).SetInt64(n.digits)
 		} else {
-			n.exact, _ = new(big.Rat).SetString(n.literal) // checked: well-formed, not too large
+			n.exact, _ = new(big.Rat).SetString(string(n.literal))
 		}
 	}
 	return n.exact
 }
 
 func (n *datum) compare(l *limit) int {
-	if n.fits && l.fits {
-		switch {
-		case n.word < l.word:
-			return -1
-		case n.word > l.word:
-			return 1
-		}
-		return 0
+	if n.ok && l.ok {
+		return n.decimal.compare(l.decimal)
 	}
 	return n.rat().Cmp(l.exact)
 }
 
 func (n *datum) multipleOf(l *limit) bool {
-	if n.fits && l.fits {
-		return n.word%l.word == 0 // the metaschemas want it above 0
+	if n.ok && l.ok {
+		if is, known := n.decimal.multipleOf(l.decimal); known {
+			return is
+		}
 	}
 	return new(big.Rat).Quo(n.rat(), l.exact).IsInt()
 }

@@ -58,7 +58,9 @@ func compile(schema []byte, set settings) (*Validator, error) {
 		return nil, err
 	}
 	copies := min(runtime.GOMAXPROCS(0), max(2, maxPooledNodes/first.nodes))
-	return &Validator{engines: newPool(first, copies, build)}, nil
+	v := &Validator{engines: newPool(first, copies, build), quick: first.quick}
+	first.quick = nil
+	return v, nil
 }
 
 // engine is one compiled copy of a schema. Its budget makes it usable by one
@@ -69,6 +71,7 @@ type engine struct {
 	decoder *decoder
 	budget  *budget
 	nodes   int
+	quick   *quick // of the first copy; one does for all
 }
 
 // newEngine compiles the surveyed schema. There is one compiler per
@@ -95,8 +98,8 @@ func newEngine(s *survey, set settings) (*engine, error) {
 	if err := g.check(); err != nil {
 		return nil, err
 	}
-	e := &engine{schema: root, verdict: verdict, decoder: newDecoder(), budget: &budget{}, nodes: len(g.nodes)}
-	g.meter(e.budget)
+	e := &engine{schema: root, verdict: verdict, decoder: newDecoder(), budget: &budget{}, nodes: len(g.nodes), quick: newQuick(root)}
+	g.meter(e.budget) // which changes the nodes
 	return e, nil
 }
 

@@ -28,7 +28,10 @@ const (
 )
 
 // Validator checks data against one schema. It is safe for concurrent use.
-type Validator struct{ engines *pool }
+type Validator struct {
+	engines *pool
+	quick   *quick // nil: the engine decides all
+}
 
 // Validate says whether data, one JSON text as the client sent it, matches the
 // schema. The error is MalformedJSON for what is not one JSON text, with its
@@ -38,6 +41,9 @@ type Validator struct{ engines *pool }
 // and one more that counts the rest. The time it takes is bounded, so it has no
 // context; callers beyond the number of compiled copies wait for each other.
 func (v *Validator) Validate(data []byte) error {
+	if v.quick.accepts(data) {
+		return nil
+	}
 	e, err := v.engines.take()
 	if err != nil {
 		return err
