@@ -96,17 +96,27 @@ func (p Position) Clone() Position {
 // It may be longer than MaxPosition, which is for the caller to refuse.
 func (p Position) String() string { return string(p.AppendText(nil)) }
 
-// AppendText appends the text form to dst.
+// AppendText appends the text form to dst. It needs room for nearly twice the
+// text; where dst has it, nothing is allocated.
 func (p Position) AppendText(dst []byte) []byte {
-	var room [256]byte
-	b := p.appendBinary(room[:0])
-	return base64.RawURLEncoding.AppendEncode(append(dst, positionMark...), b)
+	dst = append(dst, positionMark...)
+	begin := len(dst)
+	dst = p.appendBinary(dst)
+	n := len(dst) - begin
+	// The text takes the place of the bytes, which step aside behind it.
+	size := base64.RawURLEncoding.EncodedLen(n)
+	dst = slices.Grow(dst, size)[:begin+size+n]
+	aside := dst[begin+size:]
+	copy(aside, dst[begin:begin+n])
+	base64.RawURLEncoding.Encode(dst[begin:begin+size], aside)
+	return dst[:begin+size]
 }
 
 // appendBinary writes the marks one after the other, and a checksum that tells
 // a token which was cut or mistyped from a good one: it is no protection
 // against a forged one, which can only make a reader begin elsewhere.
 func (p Position) appendBinary(b []byte) []byte {
+	begin := len(b)
 	for _, m := range p.marks {
 		b = binary.BigEndian.AppendUint16(b, m.name)
 		b = binary.BigEndian.AppendUint32(b, m.topic)
@@ -115,7 +125,7 @@ func (p Position) appendBinary(b []byte) []byte {
 			b = binary.AppendUvarint(b, uint64(o+1))
 		}
 	}
-	return binary.BigEndian.AppendUint16(b, checksum(b))
+	return binary.BigEndian.AppendUint16(b, checksum(b[begin:]))
 }
 
 // ParsePosition reads a position's text form. The error's code is
@@ -123,7 +133,7 @@ func (p Position) appendBinary(b []byte) []byte {
 func ParsePosition(s string) (Position, error) {
 	bad := Errorf(InvalidRequest, "that is not a position: pass one on as it was received, whole")
 	text, ok := strings.CutPrefix(s, positionMark)
-	if !ok || len(s) > MaxPosition {
+	if !ok || len(s) > MaxPosition || strings.ContainsAny(text, "\r\n") { // which base64 passes over
 		return Position{}, bad
 	}
 	b, err := base64.RawURLEncoding.Strict().DecodeString(text)
@@ -152,20 +162,30 @@ func readMark(b []byte) (m mark, rest []byte, ok bool) {
 		return m, nil, false
 	}
 	m.name, m.topic, b = binary.BigEndian.Uint16(b), binary.BigEndian.Uint32(b[2:]), b[head:]
-	n, size := binary.Uvarint(b)
+	n, size := uvarint(b)
 	if size <= 0 || n > uint64(len(b)) { // each offset takes a byte at least
 		return m, nil, false
 	}
 	b = b[size:]
 	m.offsets = make([]int64, n)
 	for i := range m.offsets {
-		o, size := binary.Uvarint(b)
+		o, size := uvarint(b)
 		if size <= 0 || o > 1<<63-1 {
 			return m, nil, false
 		}
 		m.offsets[i], b = int64(o)-1, b[size:]
 	}
 	return m, b, true
+}
+
+// uvarint is binary.Uvarint, which takes a number in more bytes than it needs
+// too. Of each position there must be one text.
+func uvarint(b []byte) (n uint64, size int) {
+	n, size = binary.Uvarint(b)
+	if size > 1 && b[size-1] == 0 {
+		return 0, 0
+	}
+	return n, size
 }
 
 func compareMarks(a, b mark) int {
@@ -177,6 +197,16 @@ func compareMarks(a, b mark) int {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-func hashName(id string) uint16       { return uint16(crc32.Checksum([]byte(id), castagnoli)) }
-func hashTopic(topicID string) uint32 { return crc32.Checksum([]byte(topicID), castagnoli) }
+func hashName(id string) uint16       { return uint16(hash(id)) }
+func hashTopic(topicID string) uint32 { return hash(topicID) }
 func checksum(b []byte) uint16        { return uint16(crc32.Checksum(b, castagnoli) >> 16) }
+
+// hash is crc32.Checksum of a string, which need not be copied for it: it is
+// asked for each record that a reader is sent.
+func hash(s string) uint32 {
+	crc := ^uint32(0)
+	for i := range len(s) {
+		crc = castagnoli[byte(crc)^s[i]] ^ crc>>8
+	}
+	return ^crc
+}
