@@ -64,9 +64,9 @@ func (c Config) checkHosts(problems *Problems) {
 func (c Config) checkOrigins(problems *Problems) {
 	for _, o := range c.CORS.AllowOrigins {
 		u, err := url.Parse(o)
-		ok := err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Hostname() != "" &&
-			u.Scheme+"://"+u.Host == o && !strings.Contains(u.Host, "*") && strings.ToLower(o) == o &&
-			!(u.Scheme == "http" && u.Port() == "80") && !(u.Scheme == "https" && u.Port() == "443")
+		ownPort := map[string]string{"http": "80", "https": "443"} // which browsers leave out
+		ok := err == nil && ownPort[u.Scheme] != "" && u.Port() != ownPort[u.Scheme] && u.Hostname() != "" &&
+			u.Scheme+"://"+u.Host == o && !strings.Contains(u.Host, "*") && strings.ToLower(o) == o
 		if o != "*" && !ok {
 			problems.Add("cors.allow_origins", `%q is not an origin as browsers write it: https://app.example or http://localhost:3000, `+
 				`in lower case, without a path, a "/" at the end or the scheme's own port; or "*" for all origins`, o)
