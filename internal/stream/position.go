@@ -83,6 +83,9 @@ func (p *Position) Forget(l Layout) {
 	}
 }
 
+// Streams says how many streams the position knows.
+func (p Position) Streams() int { return len(p.marks) }
+
 // Clone gives a copy that shares nothing.
 func (p Position) Clone() Position {
 	c := Position{marks: slices.Clone(p.marks)}
