@@ -29,9 +29,15 @@ type ProducerOptions struct {
 // way to lose nothing on a partition that was just made: of two requests the
 // broker may refuse the first, for it does not know the partition yet, take the
 // second, and then take the repeated first for a duplicate (KAFKA-15591).
+//
+// Records without a key stay with one partition for a while (KIP-480): a
+// request to the broker holds one partition's records, so that a record here
+// and a record there would be a round trip each. librdkafka does so by itself
+// only when it lingers.
 var producerDefaults = ckafka.ConfigMap{
 	"linger.ms":                             0,
 	"max.in.flight.requests.per.connection": 1,
+	"sticky.partitioning.linger.ms":         10,
 	"queue.buffering.max.messages":          100_000,
 	"queue.buffering.max.kbytes":            128 << 10,
 }
