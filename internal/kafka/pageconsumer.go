@@ -20,6 +20,7 @@ type pageConsumer struct {
 	kept     []ckafka.Event  // messages and ends that were polled and belong to the next page
 	since    time.Time       // when the last page ended
 	progress time.Time       // when something of the page was last seen
+	room     int             // how many records the last page had
 }
 
 // overlap says of how many spans the consumer stands at the beginning.
@@ -35,10 +36,12 @@ func (c *pageConsumer) overlap(spans []*span) int {
 
 // fill reads a page, and stays where it ends.
 func (c *pageConsumer) fill(ctx context.Context, p *page) error {
+	p.records = make([]stream.Record, 0, min(p.limit.Records, c.room+c.room/8+1))
 	err := c.read(ctx, p)
 	if err == nil {
 		err = c.park(p)
 	}
+	c.room = len(p.records)
 	if err != nil {
 		c.reset()
 	}

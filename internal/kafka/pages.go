@@ -98,7 +98,7 @@ func (p *page) result() stream.Page {
 	for i, s := range p.spans {
 		left[i] = s.Span
 	}
-	return stream.Page{Records: p.records, Gaps: p.gaps, Left: left}
+	return stream.Page{Records: slices.Clip(p.records), Gaps: p.gaps, Left: left}
 }
 
 // done says whether there is nothing more to be read for this page.

@@ -2,14 +2,11 @@ package kafka_test
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 	"testing"
 
-	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"sluice/internal/kafka"
 	"sluice/internal/kafkatest"
 	"sluice/internal/stream"
 )
@@ -20,17 +17,7 @@ func BenchmarkReadPages(b *testing.B) {
 	broker := kafkatest.Kafka(b)
 	for _, partitions := range []int32{1, 6} {
 		b.Run(fmt.Sprint("partitions=", partitions), func(b *testing.B) {
-			cluster, err := kafka.NewCluster(kafka.ClusterOptions{
-				Kafka: kafka.Options{BootstrapServers: []string{broker.Addr}}, Group: broker.Prefix() + "readers",
-				Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry(),
-			})
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.Cleanup(cluster.Close)
-			kafkatest.Eventually(b, patience, cluster.Reachable)
-			r := kafka.NewReaders(cluster, kafka.ReadersOptions{Topics: stream.Topics{Prefix: broker.Prefix()}})
-			b.Cleanup(func() { _ = r.Close() })
+			r := openReaders(b, broker, openCluster(b, broker, ""), 0)
 			spans := fill(b, broker, partitions)
 			b.ResetTimer()
 			for read := 0; read < b.N; {

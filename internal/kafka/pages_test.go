@@ -52,6 +52,7 @@ func (l *library) readAll(limit stream.PageLimit, spans ...stream.Span) (all str
 }
 
 func TestReadDecodes(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 0)
 		topic := b.Topic(t, "read", 2, nil)
@@ -82,6 +83,7 @@ func TestReadDecodes(t *testing.T) {
 // Pages of any limit, over several partitions, through one consumer or
 // several, give each record once.
 func TestReadByPages(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		topic := b.Topic(t, "read", 3, nil)
 		for _, consumers := range []int{1, 3} {
@@ -122,6 +124,7 @@ func TestReadByPages(t *testing.T) {
 // A page has a record whatever its size; one that would exceed the limit is the
 // next page's first.
 func TestReadBigRecords(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 0)
 		topic := b.Topic(t, "read", 1, nil)
@@ -145,6 +148,7 @@ func TestReadBigRecords(t *testing.T) {
 // What was aborted is not read, and spans end behind markers and holes, or
 // before them, without a wait.
 func TestReadTransactionsAndHoles(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 0)
 		topic := b.Topic(t, "tx", 1, nil)
@@ -180,6 +184,7 @@ func TestReadTransactionsAndHoles(t *testing.T) {
 }
 
 func TestReadCompacted(t *testing.T) {
+	t.Parallel()
 	b := kafkatest.Embedded(t)
 	l := newLibrary(t, b, 0)
 	topic := b.Topic(t, "compact", 1, map[string]string{"cleanup.policy": "compact"})
@@ -196,6 +201,7 @@ func TestReadCompacted(t *testing.T) {
 // What is gone before it was read is a gap, whether that is known when reading
 // begins or meets it between two pages.
 func TestReadGaps(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 1)
 		topic := b.Topic(t, "gaps", 2, nil)
@@ -225,6 +231,7 @@ func TestReadGaps(t *testing.T) {
 }
 
 func TestReadWhatGoesMeanwhile(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 1)
 		topic := b.Topic(t, "goes", 1, nil)
@@ -268,6 +275,7 @@ func TestReadWhatGoesMeanwhile(t *testing.T) {
 // A consumer that rests between pages loses nothing, also after it gave up what
 // it had fetched.
 func TestReadAfterRest(t *testing.T) {
+	t.Parallel()
 	b := kafkatest.Embedded(t)
 	l := newLibrary(t, b, 1)
 	topic := b.Topic(t, "rest", 1, nil)
@@ -296,6 +304,7 @@ func TestReadAfterRest(t *testing.T) {
 // Whoever does not wait any longer is answered at once, and the consumer is
 // good for the next.
 func TestReadIsCancelled(t *testing.T) {
+	t.Parallel()
 	b := kafkatest.Embedded(t)
 	l := newLibrary(t, b, 1)
 	topic := b.Topic(t, "cancel", 1, nil)

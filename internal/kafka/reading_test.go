@@ -4,12 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"log/slog"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -24,20 +25,46 @@ type library struct {
 	*kafka.Readers
 	t      testing.TB
 	broker *kafkatest.Broker
-	g      *gateway
+	g      *kafka.Cluster
+	topics *kafka.Admin
 	admin  *kadm.Client
 }
 
 func newLibrary(t *testing.T, b *kafkatest.Broker, consumers int) *library {
 	t.Helper()
-	g := start(t, b)
-	r := kafka.NewReaders(g.Cluster, kafka.ReadersOptions{Topics: stream.Topics{Prefix: b.Prefix()}, Consumers: consumers})
+	g := openCluster(t, b, "")
+	return &library{
+		Readers: openReaders(t, b, g, consumers), t: t, broker: b,
+		g: g, topics: kafka.NewAdmin(g, 1), admin: kadm.NewClient(b.Client(t)),
+	}
+}
+
+func openCluster(t testing.TB, b *kafkatest.Broker, isolation string) *kafka.Cluster {
+	t.Helper()
+	c, err := kafka.NewCluster(kafka.ClusterOptions{
+		Kafka:          kafka.Options{BootstrapServers: []string{b.Addr}},
+		Group:          b.Prefix() + "readers",
+		IsolationLevel: isolation,
+		Log:            slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Registerer:     prometheus.NewRegistry(),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	kafkatest.Eventually(t, patience, c.Reachable)
+	return c
+}
+
+func openReaders(t testing.TB, b *kafkatest.Broker, c *kafka.Cluster, consumers int) *kafka.Readers {
+	t.Helper()
+	r := kafka.NewReaders(c, kafka.ReadersOptions{Topics: stream.Topics{Prefix: b.Prefix()}, Consumers: consumers})
 	t.Cleanup(func() {
 		if err := r.Close(); err != nil {
 			t.Error(err)
 		}
 	})
-	return &library{Readers: r, t: t, broker: b, g: g, admin: kadm.NewClient(b.Client(t))}
+	return r
 }
 
 // put stores values in a partition.
@@ -97,7 +124,7 @@ func (l *library) deleteBefore(topic string, partition int32, offset int64) {
 // remove deletes a topic, and waits until nothing knows it.
 func (l *library) remove(id string) {
 	l.t.Helper()
-	if err := l.g.admin.Delete(l.t.Context(), l.broker.Prefix()+id); err != nil {
+	if err := l.topics.Delete(l.t.Context(), l.broker.Prefix()+id); err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -106,7 +133,7 @@ func (l *library) remove(id string) {
 func (l *library) create(id string, partitions int) string {
 	l.t.Helper()
 	spec := stream.TopicSpec{Name: l.broker.Prefix() + id, Partitions: partitions}
-	if _, err := l.g.admin.Create(l.t.Context(), spec); err != nil {
+	if _, err := l.topics.Create(l.t.Context(), spec); err != nil {
 		l.t.Fatal(err)
 	}
 	return spec.Name
@@ -155,6 +182,7 @@ func equal(t testing.TB, what string, want, got any) {
 }
 
 func TestLayouts(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 0)
 		b.Topic(t, "orders.eu", 3, nil)
@@ -195,6 +223,7 @@ func TestLayouts(t *testing.T) {
 }
 
 func TestBoundsAndTimes(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 0)
 		first, second := b.Topic(t, "first", 3, nil), b.Topic(t, "second", 1, nil)
@@ -243,6 +272,7 @@ func TestBoundsAndTimes(t *testing.T) {
 // A stream that was just missed, and one whose partitions have just grown, are
 // there at once.
 func TestBoundsOfNewPartitions(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 0)
 		_, err := l.Bounds(t.Context(), []stream.Partition{part("grows", 0)})
@@ -250,7 +280,7 @@ func TestBoundsOfNewPartitions(t *testing.T) {
 		topic := l.create("grows", 1)
 		b.DeleteLater(t, topic)
 		equal(t, "created", []stream.Bounds{{}}, l.bounds(part("grows", 0)))
-		if err := l.g.admin.AddPartitions(t.Context(), topic, 3); err != nil {
+		if err := l.topics.AddPartitions(t.Context(), topic, 3); err != nil {
 			t.Fatal(err)
 		}
 		l.put(topic, 2, "x")
@@ -260,8 +290,6 @@ func TestBoundsOfNewPartitions(t *testing.T) {
 		wantCode(t, err, stream.UnknownStream)
 	})
 }
-
-func sorted(s []string) []string { slices.Sort(s); return s }
 
 // holdFetches lets no fetch be answered until the returned function is called.
 func holdFetches(t *testing.T, b *kafkatest.Broker) (release func()) {

@@ -3,7 +3,6 @@ package kafka
 import (
 	"context"
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -15,14 +14,15 @@ import (
 // Bounds of a tail: how long Kafka may hold a fetch that finds nothing, which is
 // also how long a partition that is added may wait for its first; how much is
 // fetched at once, of one partition and in all, and held; how much one Poll
-// gives; and how long to wait before it is asked again what became of
-// partitions.
+// gives; for how many milliseconds it does not look at answers; and how long to
+// wait before it is asked again what became of partitions.
 const (
 	tailFetchWaitMillis = 50
 	tailPartitionBytes  = 1 << 20
 	tailFetchBytes      = 8 << 20
 	tailQueueKBytes     = 16 << 10
 	tailBatch           = 1000
+	answerPoll          = 5
 	checkAgain          = 250 * time.Millisecond
 )
 
@@ -39,19 +39,22 @@ type Tail struct {
 
 	next    map[place]*followed
 	fetched []stream.Fetched
-	lost    []place // found when they were added
 
+	located  chan located // what was asked for Add
+	locating int          // how many answers are to come
 	check    partitionCheck
-	checking sync.WaitGroup
+	asking   sync.WaitGroup
 	ctx      context.Context
 	stop     context.CancelFunc
 }
 
-// followed is a partition that is followed.
+// followed is a partition that is followed. It is assigned to the consumer a
+// moment after it was added.
 type followed struct {
 	stream.Partition
 
-	next int64
+	next     int64
+	assigned bool
 }
 
 // NewTail makes a tail that follows nothing yet.
@@ -70,51 +73,36 @@ func NewTail(c *Cluster, topics stream.Topics) (*Tail, error) {
 		return nil, err
 	}
 	t := &Tail{cluster: c, topics: topics, consumer: consumer, next: map[place]*followed{}}
-	t.check.answers = make(chan checked, 1)
+	t.located, t.check.answers = make(chan located, 1), make(chan checked, 1)
 	t.ctx, t.stop = context.WithCancel(context.Background())
 	return t, nil
 }
 
-// Close ends the tail.
+// Close ends the tail. It may take two seconds where Kafka does not answer.
 func (t *Tail) Close() error {
 	t.stop()
-	t.checking.Wait()
+	t.asking.Wait()
 	return t.consumer.Close()
 }
 
-// Add follows more partitions, each from an offset on; one that is followed
-// already goes on there. A partition that does not exist, or begins after that
-// offset, is told as Lost by the next Poll.
-//
-// It asks Kafka where the partitions are, and delivers nothing meanwhile: a few
-// milliseconds as a rule, two seconds when Kafka does not answer.
+// Add follows more partitions, each once and from an offset on; one that is
+// followed already goes on there. A partition that does not exist, or begins after
+// that offset or ends before it, is told as Lost by a later Poll.
 func (t *Tail) Add(ats []stream.At) error {
-	places := make([]place, len(ats))
-	known := make([]stream.Partition, 0, len(ats))
+	known := make([]stream.Partition, len(ats))
 	for i, at := range ats {
-		places[i] = place{t.topics.Topic(at.Stream), at.Number}
-		known = append(known, at.Partition)
+		known[i] = at.Partition
 	}
 	if err := t.Drop(known); err != nil || len(ats) == 0 {
 		return err
 	}
-	begins, err := locate(t.ctx, t.consumer, places)
-	if err != nil {
-		begins = nil // librdkafka finds them itself, later
+	added := make(map[place]*followed, len(ats))
+	for _, at := range ats {
+		p, f := t.place(at.Partition), &followed{Partition: at.Partition, next: at.Offset}
+		added[p], t.next[p] = f, f
 	}
-	parts := make([]ckafka.TopicPartition, 0, len(ats))
-	for i, at := range ats {
-		t.next[places[i]] = &followed{at.Partition, at.Offset}
-		if b := begins[places[i]]; b.err != nil || at.Offset < b.value {
-			t.lost = append(t.lost, places[i])
-			continue
-		}
-		parts = append(parts, places[i].at(at.Offset))
-	}
-	if len(parts) == 0 {
-		return nil
-	}
-	return t.assigned(t.consumer.IncrementalAssign(parts))
+	t.locate(added)
+	return nil
 }
 
 // Drop follows partitions no more: nothing of them is given any more. Those that
@@ -122,31 +110,21 @@ func (t *Tail) Add(ats []stream.At) error {
 func (t *Tail) Drop(partitions []stream.Partition) error {
 	parts := make([]ckafka.TopicPartition, 0, len(partitions))
 	for _, p := range partitions {
-		at := place{t.topics.Topic(p.Stream), p.Number}
-		if t.next[at] != nil && !t.forget(at) {
+		at := t.place(p)
+		if f := t.next[at]; f != nil && f.assigned {
 			parts = append(parts, at.at(0))
 		}
+		delete(t.next, at)
 	}
 	if len(parts) == 0 {
 		return nil
 	}
-	return t.assigned(t.consumer.IncrementalUnassign(parts))
+	return changed(t.consumer.IncrementalUnassign(parts))
 }
 
-// forget takes a partition off the list, and says whether it was lost already
-// when it was added, so that it is not assigned.
-func (t *Tail) forget(at place) (unassigned bool) {
-	delete(t.next, at)
-	for i, l := range t.lost {
-		if l == at {
-			t.lost = slices.Delete(t.lost, i, i+1)
-			return true
-		}
-	}
-	return false
-}
+func (t *Tail) place(p stream.Partition) place { return place{t.topics.Topic(p.Stream), p.Number} }
 
-func (t *Tail) assigned(err error) error {
+func changed(err error) error {
 	if err != nil {
 		return toError(fmt.Errorf("change what the tail follows: %w", err))
 	}
@@ -158,29 +136,36 @@ func (t *Tail) assigned(err error) error {
 // ever.
 func (t *Tail) Poll(d time.Duration) []stream.Fetched {
 	t.fetched = t.fetched[:0]
-	t.tellLost()
-	t.settle()
-	deadline := time.Now().Add(d)
-	for len(t.fetched) < tailBatch {
-		wait := 0
-		if len(t.fetched) == 0 {
-			wait = max(0, int(time.Until(deadline).Milliseconds()))
-		}
-		ev := t.consumer.Poll(wait)
-		if ev == nil {
+	for deadline := time.Now().Add(d); len(t.fetched) < tailBatch; {
+		t.settle()
+		ev := t.consumer.Poll(t.patience(deadline))
+		if ev != nil {
+			t.take(ev)
+		} else if len(t.fetched) > 0 || !time.Now().Before(deadline) {
 			break
 		}
-		t.take(ev)
 	}
 	return t.fetched
 }
 
-func (t *Tail) tellLost() {
-	for _, at := range t.lost {
-		t.fetched = append(t.fetched, stream.Fetched{Partition: t.next[at].Partition, Next: t.next[at].next, Lost: true})
-		delete(t.next, at)
+// patience says for how many milliseconds to wait for an event: not at all when
+// there is something to give already, and not for long while an answer that
+// changes what is followed is to come.
+func (t *Tail) patience(deadline time.Time) int {
+	switch left := int(time.Until(deadline).Milliseconds()); {
+	case len(t.fetched) > 0:
+		return 0
+	case t.locating > 0 || t.check.asking:
+		return max(0, min(left, answerPoll))
+	default:
+		return max(0, left)
 	}
-	t.lost = t.lost[:0]
+}
+
+// tellLost gives the news that a partition is lost.
+func (t *Tail) tellLost(at place) {
+	f := t.next[at]
+	t.fetched = append(t.fetched, stream.Fetched{Partition: f.Partition, Next: f.next, Lost: true})
 }
 
 // take takes one event. What is told of partitions that are not followed, or
@@ -189,7 +174,7 @@ func (t *Tail) take(ev ckafka.Event) {
 	switch ev := ev.(type) {
 	case *ckafka.Message:
 		f := t.next[placeOf(ev.TopicPartition)]
-		if f == nil || int64(ev.TopicPartition.Offset) < f.next {
+		if f == nil || !f.assigned || int64(ev.TopicPartition.Offset) < f.next {
 			return
 		}
 		r := record(f.Stream, ev)
@@ -197,7 +182,7 @@ func (t *Tail) take(ev ckafka.Event) {
 		t.fetched = append(t.fetched, stream.Fetched{Partition: f.Partition, Record: &r, Next: f.next})
 	case ckafka.PartitionEOF:
 		f := t.next[placeOf(ckafka.TopicPartition(ev))]
-		if f == nil || int64(ev.Offset) <= f.next {
+		if f == nil || !f.assigned || int64(ev.Offset) <= f.next {
 			return
 		}
 		f.next = int64(ev.Offset)

@@ -21,7 +21,7 @@ type tail struct {
 
 func newTail(t *testing.T, l *library) *tail {
 	t.Helper()
-	tl, err := kafka.NewTail(l.g.Cluster, stream.Topics{Prefix: l.broker.Prefix()})
+	tl, err := kafka.NewTail(l.g, stream.Topics{Prefix: l.broker.Prefix()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -87,6 +87,7 @@ func (l *tail) quiet(what string, d time.Duration) {
 }
 
 func TestTailFollows(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 1)
 		first, second := b.Topic(t, "first", 2, nil), b.Topic(t, "second", 1, nil)
@@ -119,6 +120,7 @@ func TestTailFollows(t *testing.T) {
 
 // What was fetched of a partition before it was dropped does not come any more.
 func TestTailDropsWhatIsQueued(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 1)
 		topic := b.Topic(t, "queue", 2, nil)
@@ -158,6 +160,7 @@ func TestTailDropsWhatIsQueued(t *testing.T) {
 // A tail passes over what was aborted and the markers, and waits for what is
 // open.
 func TestTailOfTransactions(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 1)
 		topic := b.Topic(t, "tx", 1, nil)
@@ -178,6 +181,7 @@ func TestTailOfTransactions(t *testing.T) {
 }
 
 func TestTailLoses(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 1)
 		topic, other := b.Topic(t, "lost", 3, nil), b.Topic(t, "other", 1, nil)
@@ -230,6 +234,7 @@ func TestTailLoses(t *testing.T) {
 
 // A topic that is made anew with fewer records than were read is lost.
 func TestTailOfATopicMadeAnew(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 1)
 		topic := b.Topic(t, "anew", 1, nil)
@@ -252,12 +257,13 @@ func TestTailOfATopicMadeAnew(t *testing.T) {
 // Partitions that were added to a topic which the tail knows are followed at
 // once, not after a scan.
 func TestTailOfAddedPartitions(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 1)
 		topic := b.Topic(t, "grows", 1, nil)
 		tl := newTail(t, l)
 		tl.add("grows", 0, 0)
-		if err := l.g.admin.AddPartitions(t.Context(), topic, 2); err != nil {
+		if err := l.topics.AddPartitions(t.Context(), topic, 2); err != nil {
 			t.Fatal(err)
 		}
 		l.put(topic, 1, "x")
@@ -272,6 +278,7 @@ func TestTailOfAddedPartitions(t *testing.T) {
 
 // A tail that is behind gives everything in order, whatever the size.
 func TestTailOfBigRecords(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		l := newLibrary(t, b, 1)
 		topic := b.Topic(t, "big", 1, map[string]string{"max.message.bytes": "4000000"})
