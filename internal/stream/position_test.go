@@ -100,7 +100,8 @@ func TestPositionRoundTrip(t *testing.T) {
 		var entries []entry
 		for s := range rnd.IntN(8) {
 			l := layout(fmt.Sprintf("s%d", rnd.IntN(5)), fmt.Sprintf("t%d", s), 0)
-			for _, partition := range rnd.Perm(1 + rnd.IntN(12))[:1+rnd.IntN(1)] {
+			partitions := rnd.Perm(1 + rnd.IntN(12))
+			for _, partition := range partitions[:1+rnd.IntN(len(partitions))] {
 				entries = append(entries, entry{l, int32(partition), rnd.Int64N(1 << (1 + rnd.IntN(62)))})
 			}
 		}
