@@ -49,6 +49,7 @@ type App struct {
 	server   *http.Server
 	cluster  *kafka.Cluster
 	schemas  *kafka.Log
+	reading  reading
 	draining atomic.Bool
 	cleanups cleanups
 }
@@ -91,7 +92,7 @@ func (a *App) setup(o Options) error {
 
 	names := stream.Topics{Prefix: o.Config.TopicPrefix}
 	if a.cluster, err = kafka.NewCluster(kafka.ClusterOptions{
-		Kafka: brokers, Group: names.Internal(readersGroup), Log: o.Log, Registerer: registry,
+		Kafka: brokers, Group: names.Internal(readersGroup), IsolationLevel: o.Config.IsolationLevel, Log: o.Log, Registerer: registry,
 	}); err != nil {
 		return err
 	}
@@ -126,11 +127,16 @@ func (a *App) setup(o Options) error {
 	publisher := publish.New(publish.Options{
 		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Log: o.Log, Registerer: registry,
 	})
+	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
+		return err
+	}
 	a.server = httpapi.NewServer(httpapi.New(httpapi.Options{
-		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config.Limits), Topics: names,
+		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
+		AllowOrigins: o.Config.CORS.AllowOrigins,
+		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
-		Records: reader, Readiness: a,
+		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters, Readiness: a,
 	}), o.Log)
 	a.cleanups.push("http server", a.drain)
 	return nil
@@ -177,11 +183,13 @@ func (a *App) Run(ctx context.Context) error {
 	return errors.Join(err, a.cleanups.run(stop))
 }
 
-// drain says not ready, takes no more requests, and lets those under way end;
+// drain says not ready, takes no more requests, ends the streams of readers, and
+// lets the requests under way end;
 // what is not done by three quarters of the time is cut off, for the records
 // already accepted need the rest.
 func (a *App) drain(ctx context.Context) error {
 	a.draining.Store(true)
+	a.reading.drain()
 	if deadline, ok := ctx.Deadline(); ok {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, time.Until(deadline)*3/4)

@@ -19,11 +19,13 @@ func Check(c config.Config) config.Problems {
 	return problems
 }
 
-func limits(l config.Limits) httpapi.Limits {
+func limits(c config.Config) httpapi.Limits {
+	l := c.Limits
 	return httpapi.Limits{
 		Record: int(l.Record), Body: int(l.Body), Results: l.Results,
 		WindowRecords: l.WindowRecords, WindowBytes: int(l.WindowBytes),
 		ReadTimeout: time.Duration(l.ReadTimeout), WriteTimeout: time.Duration(l.WriteTimeout),
+		StreamLifetime: time.Duration(l.StreamLifetime), KeepAlive: time.Duration(c.KeepAlive),
 	}
 }
 

@@ -60,9 +60,10 @@ func open(ctx context.Context, target string, n int, latencies bool) (*followers
 	return f, nil
 }
 
-// read reads one stream to its end.
+// read reads one stream to its end. It speaks HTTP/1.0, in which an answer
+// comes as it is, for chunks would cut events apart.
 func (f *followers) read(c net.Conn, u *url.URL, times, small bool, opened chan<- error) {
-	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", u.RequestURI(), u.Host); err != nil {
+	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.0\r\nHost: %s\r\nAccept: text/event-stream\r\n\r\n", u.RequestURI(), u.Host); err != nil {
 		opened <- err
 		return
 	}

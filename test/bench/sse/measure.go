@@ -44,7 +44,13 @@ func measure(ctx context.Context, o options) error {
 	if err := warm(ctx, targets); err != nil {
 		return err
 	}
-	fmt.Printf("## Events to many followers\n\n| records/s | followers | server | events/s | missing | cut off | p50 ms | p99 ms | server CPU, cores |\n|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Printf("## Idle followers\n\n| followers | server | resident MB before | with them | server CPU, %% of a core |\n|---|---|---|---|---|\n")
+	for _, t := range targets {
+		if err := t.idle(ctx, o.idle); err != nil {
+			return err
+		}
+	}
+	fmt.Printf("\n## Events to many followers\n\n| records/s | followers | server | events/s | missing | cut off | p50 ms | p99 ms | server CPU, cores |\n|---|---|---|---|---|---|---|---|---|\n")
 	for _, load := range []struct{ rate, followers int }{
 		{100, 1}, {100, 50}, {1000, 50}, {10_000, 1}, {10_000, 50}, {1000, 1000},
 	} {
@@ -52,12 +58,6 @@ func measure(ctx context.Context, o options) error {
 			if err := t.events(ctx, load.rate, load.followers, o.seconds); err != nil {
 				return fmt.Errorf("%s, %d records/s, %d followers: %w", t.name, load.rate, load.followers, err)
 			}
-		}
-	}
-	fmt.Printf("\n## Idle followers\n\n| followers | server | resident MB before | with them | server CPU, %% of a core |\n|---|---|---|---|---|\n")
-	for _, t := range targets {
-		if err := t.idle(ctx, o.idle); err != nil {
-			return err
 		}
 	}
 	fmt.Printf("\n## Catching up\n\n| records | followers | records/s | p50 of a publish meanwhile |\n|---|---|---|---|\n")
