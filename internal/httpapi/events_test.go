@@ -227,7 +227,7 @@ func TestStreamsEndWhenTheGatewayStops(t *testing.T) {
 
 func TestAProblemInAStreamIsAnEvent(t *testing.T) {
 	for want, err := range map[stream.Code]error{
-		stream.KafkaUnavailable: stream.Errorf(stream.KafkaUnavailable, "no broker answers"),
+		stream.KafkaUnavailable: &stream.Error{Code: stream.KafkaUnavailable, Message: "no broker answers", RetryAfter: 30 * time.Second},
 		stream.Internal:         errors.New("secret internals"),
 	} {
 		synctest.Test(t, func(t *testing.T) {
@@ -240,6 +240,9 @@ func TestAProblemInAStreamIsAnEvent(t *testing.T) {
 			<-done
 			pieces := c.taken()
 			p := parseEvents(strings.Join(pieces, ""))
+			if err, wanted := err.(*stream.Error); wanted && p.retry != strconv.Itoa(int(err.RetryAfter.Milliseconds())) {
+				t.Errorf("retry %s", p.retry)
+			}
 			if len(p.events) != 3 || p.events[1].name != "problem" || p.events[2].data != `{"reason":"problem"}` || p.lastID != "p1.a" {
 				t.Fatalf("%q", pieces)
 			}

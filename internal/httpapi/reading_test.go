@@ -183,7 +183,7 @@ func TestCommitOfAGroup(t *testing.T) {
 		g.do(t, "POST /groups/g/commit", body).wantProblem(t, stream.InvalidRequest, 400)
 	}
 	g.do(t, "POST /groups/g/commit?x=1", `{}`).wantProblem(t, stream.InvalidRequest, 400)
-	g.do(t, "POST /groups/g%0A/commit", `{}`).wantProblem(t, stream.InvalidRequest, 400)
+	g.do(t, "POST /groups/g%0A/commit", `{"position":"`+position.String()+`"}`).wantProblem(t, stream.InvalidRequest, 400)
 	g.groups.commit = func(context.Context, string, stream.Position) error {
 		return stream.Errorf(stream.GroupInUse, "it is a subscription's")
 	}
