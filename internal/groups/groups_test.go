@@ -83,11 +83,11 @@ func TestNewStreamsAreFound(t *testing.T) {
 		g := pool(t, w)
 		join(t, g, membership(t, "o*"))
 		join(t, g, membership(t, "o*"))
-		time.Sleep(100 * time.Millisecond)
+		<-time.After(100 * time.Millisecond)
 		w.mu.Lock()
 		w.layouts, w.looks = []stream.Layout{orders}, 0
 		w.mu.Unlock()
-		time.Sleep(1200 * time.Millisecond)
+		<-time.After(1200 * time.Millisecond)
 		synctest.Wait()
 		for _, c := range w.consumers {
 			c.mu.Lock()

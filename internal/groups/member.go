@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"log/slog"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -112,9 +113,7 @@ func (m *Member) Next(ctx context.Context, idle time.Duration) ([]byte, error) {
 func (m *Member) acknowledge() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for p, at := range m.handed {
-		m.written[p] = at
-	}
+	maps.Copy(m.written, m.handed)
 	clear(m.handed)
 	signal(m.taken)
 }
@@ -136,9 +135,7 @@ func (m *Member) format() ([]byte, error) {
 		signal(m.taken)
 	}
 	if len(m.out) == 0 {
-		for p, at := range m.handed { // all of it was left out: there is nothing to write
-			m.written[p] = at
-		}
+		maps.Copy(m.written, m.handed) // all of it was left out: there is nothing to write
 		clear(m.handed)
 		return nil, m.err
 	}

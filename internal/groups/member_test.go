@@ -242,15 +242,15 @@ func TestWhatWasWrittenIsStored(t *testing.T) {
 		if got := string(m.Position()); got != position(5) {
 			t.Errorf("position %s, want %s", got, position(5))
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		c.wantStored(t, map[stream.Partition]int64{})
 		c.give(orders, 1, 8, "b")
 		c.give(orders, 0, 5, "c")
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if got := next(t, m); got != "orders/1/8;orders/0/5;" {
 			t.Errorf("got %q", got)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		c.wantStored(t, map[stream.Partition]int64{first: 5})
 		if frames, err := m.Next(t.Context(), 5*time.Second); frames != nil || err != nil {
 			t.Errorf("idle: got %q, %v", frames, err)
@@ -335,7 +335,7 @@ func TestRevokeWaitsForTheWrite(t *testing.T) {
 				revoked := make(chan time.Time, 1)
 				start := time.Now()
 				c.events <- func() { c.Events.Revoked([]stream.Partition{first}); revoked <- time.Now() }
-				time.Sleep(tc.write)
+				<-time.After(tc.write)
 				if _, err := m.Next(t.Context(), time.Second); err != nil {
 					t.Fatal(err)
 				}
@@ -359,7 +359,7 @@ func TestGap(t *testing.T) {
 		anew.TopicID = "B"
 		c.events <- func() { c.Events.Gap(anew, stream.Gap{Partition: first, From: 42, To: 0}) }
 		c.give(anew, 0, 0, "b")
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if got := next(t, m); got != "orders/0/41;gap orders/0 42-0;orders/0/0;" {
 			t.Errorf("got %q", got)
 		}
@@ -382,7 +382,7 @@ func TestSlowReader(t *testing.T) {
 		for n := range int64(6) {
 			c.give(orders, 0, n, big)
 		}
-		time.Sleep(5 * time.Second)
+		<-time.After(5 * time.Second)
 		held := func() bool { c.mu.Lock(); defer c.mu.Unlock(); return c.held }
 		if !held() {
 			t.Error("the consumer is not on hold")
@@ -397,7 +397,7 @@ func TestSlowReader(t *testing.T) {
 		if want := "orders/0/0;orders/0/1;orders/0/2;orders/0/3;orders/0/4;orders/0/5;"; got != want {
 			t.Errorf("got %q", got)
 		}
-		time.Sleep(time.Second)
+		<-time.After(time.Second)
 		if held() {
 			t.Error("the consumer is still on hold")
 		}
@@ -417,7 +417,7 @@ func TestWidePosition(t *testing.T) {
 			for n := range int32(2000) {
 				w.consumers[0].give(wide, n, 1<<40, "")
 			}
-			time.Sleep(time.Second)
+			<-time.After(time.Second)
 			frames, err := m.Next(t.Context(), time.Second)
 			for frames != nil && err == nil {
 				frames, err = m.Next(t.Context(), time.Second)
@@ -461,7 +461,7 @@ func TestDrain(t *testing.T) {
 		c.give(orders, 0, 0, "a")
 		synctest.Wait()
 		next(t, m)
-		go func() { time.Sleep(time.Second); g.Drain() }()
+		go func() { <-time.After(time.Second); g.Drain() }()
 		if _, err := m.Next(t.Context(), time.Minute); !errors.Is(err, io.EOF) {
 			t.Errorf("got %v", err)
 		}
