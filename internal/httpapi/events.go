@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"strings"
 	"time"
 
 	"sluice/internal/stream"
@@ -40,11 +41,8 @@ func (a *api) getEvents(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	f, err := follow(r.Context())
-	if stream.CodeOf(err) == stream.Overloaded {
-		return a.turnAway(x)
-	}
 	if err != nil {
-		return err
+		return a.refuseReader(x, r, err)
 	}
 	defer f.Close()
 	beginEvents(x)
@@ -90,16 +88,30 @@ func beginEvents(x *exchange) {
 	x.WriteHeader(http.StatusOK)
 }
 
-// turnAway answers a reader for whom there is no room. EventSource gives up
-// for ever after any other status than 200, so it is told in the stream when to
-// come back.
-func (a *api) turnAway(x *exchange) error {
-	x.code = stream.Overloaded
-	a.metrics.failed(stream.Overloaded)
-	a.events.ended.WithLabelValues(string(endOverloaded)).Inc()
+// refuseReader answers a reader who cannot be served. EventSource gives up for
+// ever after any other status than 200, so what will pass is told in the
+// stream, with the time to come back: that there is no room, and, to those who
+// ask for events by name as EventSource does, that Kafka is away.
+func (a *api) refuseReader(x *exchange, r *http.Request, err error) error {
+	switch code := stream.CodeOf(err); {
+	case code == stream.Overloaded:
+		a.turnAway(x, code, endOverloaded, nil)
+		return nil
+	case code == stream.KafkaUnavailable && strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
+		e := a.explain(x, r.Context(), err)
+		a.turnAway(x, code, endProblem, appendControl(nil, eventProblem, mustJSON(newProblem(e, ""))))
+		return nil
+	}
+	return err
+}
+
+// turnAway answers with a stream that ends at once, after what is to be told.
+func (a *api) turnAway(x *exchange, code stream.Code, reason endReason, told []byte) {
+	x.code = code
+	a.metrics.failed(code)
+	a.events.ended.WithLabelValues(string(reason)).Inc()
 	beginEvents(x)
-	_ = a.newOutflow(x).send(appendEnd(nil, endOverloaded, between(retryBusyMin, retryBusyMax)))
-	return nil
+	_ = a.newOutflow(x).send(appendEnd(told, reason, between(retryBusyMin, retryBusyMax))) // who is gone misses nothing
 }
 
 // appendEnd appends the last event, and when to connect again.

@@ -286,7 +286,32 @@ func TestProblemsBeforeAStreamBegins(t *testing.T) {
 		g.feeds.follow = func(context.Context, stream.Reading, stream.Frames) (httpapi.Follower, error) {
 			return nil, stream.Errorf(code, "so it is")
 		}
-		g.do(t, "GET /streams/s/events", "", "Accept: text/event-stream").wantProblem(t, code, status)
+		g.do(t, "GET /streams/s/events", "", "Accept: */*").wantProblem(t, code, status)
+		if code != stream.KafkaUnavailable {
+			g.do(t, "GET /streams/s/events", "", "Accept: text/event-stream").wantProblem(t, code, status)
+		}
+	}
+}
+
+// EventSource never comes back after a 503, so that Kafka is away is told to it
+// in a stream.
+func TestAnOutageDoesNotEndAnEventSource(t *testing.T) {
+	g := newGateway(t, nil)
+	g.feeds.follow = func(context.Context, stream.Reading, stream.Frames) (httpapi.Follower, error) {
+		return nil, stream.Errorf(stream.KafkaUnavailable, "no broker answers")
+	}
+	answer := g.do(t, "GET /streams/s/events", "", "Accept: text/event-stream")
+	p := parseEvents(answer.body)
+	if answer.StatusCode != 200 || len(p.events) != 2 || p.events[0].name != "problem" || p.events[1].data != `{"reason":"problem"}` {
+		t.Fatalf("%d %q", answer.StatusCode, answer.body)
+	}
+	if retry, err := strconv.Atoi(p.retry); err != nil || retry < 5000 || retry > 15_000 {
+		t.Errorf("retry %q", p.retry)
+	}
+	var body problem
+	reply{body: p.events[0].data}.json(t, &body)
+	if body.Type != "/problems/kafka-unavailable" || !strings.Contains(body.Detail, "no broker answers") {
+		t.Errorf("%+v", body)
 	}
 }
 
