@@ -12,13 +12,12 @@ import (
 
 // What an expression may be.
 const (
-	MaxLength     = 4096    // bytes of text
-	maxDepth      = 48      // of brackets and operators in each other
-	maxNodes      = 2000    // of the expression, its macros expanded
-	maxNesting    = 3       // of all, exists, exists_one and filter in each other
-	maxPattern    = 300     // instructions of a regular expression
-	maxMatchSteps = 1 << 22 // bytes of a text that is matched times instructions
-	maxCost       = 100_000 // of one evaluation; one unit is some 50 ns
+	MaxLength  = 4096    // bytes of text
+	maxDepth   = 48      // of brackets and operators in each other
+	maxNodes   = 2000    // of the expression, its macros expanded
+	maxNesting = 3       // of all, exists, exists_one and filter in each other
+	maxPattern = 300     // instructions of a regular expression
+	maxCost    = 100_000 // of one evaluation; one unit is some 50 ns
 )
 
 // Compiler makes filters of text. It may be used by several goroutines at

@@ -124,10 +124,32 @@ func TestCostIsOfOneEvaluation(t *testing.T) {
 			t.Error("nine comparisons are too many")
 		}
 	}
-	fair := compile(t, `record.data.exists(x, x.sku == "z" && x.n > 1)`)
-	order := &stream.Record{Data: []byte("[" + strings.Repeat(`{"sku":"a","n":1},`, 2000) + `{"sku":"z","n":2}]`)}
-	if !fair.Match(order) {
-		t.Error("looking through 2,000 items costs too much")
+}
+
+func TestCost(t *testing.T) {
+	items := func(n int, item string) []byte {
+		return []byte("[" + strings.Repeat(item+",", n) + item + "]")
+	}
+	for _, tc := range []struct {
+		text string
+		data []byte
+		want bool
+	}{
+		{`record.data.exists(x, x.sku == "z") || true`, items(2000, `{"sku":"a","n":1}`), true},
+		{`record.data.filter(x, x.n > 0).size() == 2001`, items(2000, `{"sku":"a","n":1}`), true},
+		{`record.data.all(x, record.data == record.data)`, items(30, "[]"), true},
+		{`record.data.all(x, record.data == record.data)`, items(300, "[]"), false}, // few bytes, many values
+		{`record.data.all(x, record.timestamp.getHours("Europe/Berlin") >= 0)`, items(50, "1"), true},
+		{`record.data.all(x, record.timestamp.getHours("Europe/Berlin") >= 0)`, items(150, "1"), false}, // files
+		{`record.data.all(x, record.timestamp.getHours() >= 0)`, items(150, "1"), true},
+		{`record.data.matches("b$") || true`, items(1, strings.Repeat("1", 1000)), true},
+		{`record.data[0].matches("a*b$")`, items(1, `"`+strings.Repeat("a", 20_000)+`b"`), true},
+		{`record.data[0].matches("a*b$")`, items(1, `"`+strings.Repeat("a", 1_000_000)+`b"`), false},
+	} {
+		r := &stream.Record{Data: tc.data, Timestamp: time.Now()}
+		if got := compile(t, tc.text).Match(r); got != tc.want {
+			t.Errorf("%s on %.20s…: got %v", tc.text, tc.data, got)
+		}
 	}
 }
 
