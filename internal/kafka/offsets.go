@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -217,9 +218,10 @@ func (c *Cluster) askOffsets(ctx context.Context, places []place, spec ckafka.Of
 	case err == nil:
 		return r.ResultInfos, nil
 	case is(err, slices.Concat(staleLeader, staleLayout)...):
+		theirs, _ := errors.AsType[ckafka.Error](err)
 		same := make(map[ckafka.TopicPartition]ckafka.ListOffsetsResultInfo, len(question))
 		for tp := range question {
-			same[tp] = ckafka.ListOffsetsResultInfo{Offset: -1, Error: err.(ckafka.Error)}
+			same[tp] = ckafka.ListOffsetsResultInfo{Offset: -1, Error: theirs}
 		}
 		return same, nil
 	default:

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -292,7 +293,7 @@ func (c *pageConsumer) reset() {
 	clear(c.next)
 	c.kept = nil
 	if err := c.consumer.Unassign(); err != nil {
-		c.readers.cluster.log.Warn("a consumer's assignment could not be taken back", "error", err)
+		c.readers.cluster.log.Warn("a consumer's assignment could not be taken back", slog.Any("error", err))
 	}
 }
 

@@ -185,6 +185,7 @@ func (p *page) settle(ctx context.Context) (moved bool, err error) {
 // asked for first, and no partition should always be the last.
 func (p *page) openSpans() []*span {
 	spans := slices.Collect(maps.Values(p.open))
+	//nolint:gosec // nothing secret hangs on the order
 	rand.Shuffle(len(spans), func(i, j int) { spans[i], spans[j] = spans[j], spans[i] })
 	return spans
 }

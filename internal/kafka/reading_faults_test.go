@@ -110,16 +110,20 @@ func TestReadersClose(t *testing.T) {
 	topic := b.Topic(t, "close", 1, nil)
 	l.put(topic, 0, "a")
 	r := kafka.NewReaders(l.g, kafka.ReadersOptions{Topics: stream.Topics{Prefix: b.Prefix()}, Consumers: 1})
-	holdFetches(t, b)
+	hold(t, b, kmsg.Fetch)
 	failed := make(chan error)
 	go func() {
 		_, err := r.Read(t.Context(), []stream.Span{spanOf("close", 0, 0, 1)}, wide)
 		failed <- err
 	}()
+	started := time.Now()
 	go func() { _ = r.Close() }()
 	select {
 	case err := <-failed:
 		wantCode(t, err, stream.KafkaUnavailable)
+		if took := time.Since(started); took > 5*time.Second {
+			t.Errorf("it took %v", took)
+		}
 	case <-time.After(patience):
 		t.Fatal("the page did not end")
 	}

@@ -291,12 +291,13 @@ func TestBoundsOfNewPartitions(t *testing.T) {
 	})
 }
 
-// holdFetches lets no fetch be answered until the returned function is called.
-func holdFetches(t *testing.T, b *kafkatest.Broker) (release func()) {
+// hold lets no request of a kind be answered until the returned function is
+// called.
+func hold(t *testing.T, b *kafkatest.Broker, key kmsg.Key) (release func()) {
 	cluster, free := b.Cluster(t), make(chan struct{})
 	release = sync.OnceFunc(func() { close(free) })
 	t.Cleanup(release)
-	cluster.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+	cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
 		cluster.KeepControl()
 		cluster.SleepControl(func() { <-free })
 		return nil, nil, false

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -82,7 +83,7 @@ func (t *Tail) settle() {
 	default:
 	}
 	if err != nil {
-		t.cluster.log.Error("the tail's assignment could not be changed", "error", err)
+		t.cluster.log.Error("the tail's assignment could not be changed", slog.Any("error", err))
 	}
 	if t.check.wanted && !t.check.asking && time.Since(t.check.asked) > checkAgain {
 		t.ask()
