@@ -1,0 +1,455 @@
+package follow_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/internal/follow"
+	"sluice/internal/stream"
+)
+
+func newHub(c *cluster, change func(*follow.Options)) *follow.Hub {
+	o := follow.Options{Kafka: c, OpenTail: c.open, Log: slog.New(slog.DiscardHandler), Registerer: prometheus.NewRegistry()}
+	if change != nil {
+		change(&o)
+	}
+	return follow.New(o)
+}
+
+// TestModel lets followers of all kinds read a cluster in which everything
+// happens, and checks that each is given each record of its pattern once and
+// in order, from its start on, and is told what is gone.
+func TestModel(t *testing.T) {
+	seeds, first := 60, uint64(1)
+	if testing.Short() {
+		seeds = 10
+	}
+	for seed := first; seed < first+uint64(seeds); seed++ {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) { runModel(t, seed) })
+		})
+	}
+}
+
+// history knows all records that there ever were.
+type history struct {
+	c      *cluster
+	topics map[string]*fakeTopic // by id
+}
+
+// runModel plays one seed.
+func runModel(t *testing.T, seed uint64) {
+	rng := rand.New(rand.NewPCG(seed, 2))
+	c := newCluster(seed)
+	c.apart = seed%2 == 0
+	c.late = time.Duration(rng.IntN(300)) * time.Millisecond
+	m := &model{t: t, rng: rng, c: c, h: &history{c: c, topics: map[string]*fakeTopic{}}}
+	for range 2 {
+		hub := newHub(c, func(o *follow.Options) {
+			o.FeedBytes = []int{1, 3000, 100_000, 1 << 20}[rng.IntN(4)]
+			o.CatchUpBytes = []int{1, 50_000, 1 << 20}[rng.IntN(3)]
+		})
+		defer hub.Close()
+		m.hubs = append(m.hubs, hub)
+	}
+	m.create("a", 2)
+	m.create("b.x", 1)
+	for range 500 {
+		m.step()
+		<-time.After(time.Duration(rng.IntN(60)) * time.Millisecond)
+	}
+	c.settle()
+	m.calm.Store(true)
+	<-time.After(time.Minute) // everything comes to rest
+	close(m.stop())
+	m.followers.Wait()
+	for _, s := range m.sessions {
+		s.checkEnd()
+	}
+}
+
+type model struct {
+	t         *testing.T
+	rng       *rand.Rand
+	c         *cluster
+	h         *history
+	hubs      []*follow.Hub
+	followers sync.WaitGroup
+	sessions  []*session
+	stopped   chan struct{}
+	events    []string
+	calm      atomic.Bool // readers read without pauses
+}
+
+func (m *model) stop() chan struct{} {
+	if m.stopped == nil {
+		m.stopped = make(chan struct{})
+	}
+	return m.stopped
+}
+
+func (m *model) event(format string, args ...any) {
+	m.events = append(m.events, time.Now().Format("04:05.000 * ")+fmt.Sprintf(format, args...))
+}
+
+func (m *model) create(name string, n int) {
+	m.event("%s: created with %d", name, n)
+	m.c.create(name, n)
+	m.c.mu.Lock()
+	defer m.c.mu.Unlock()
+	m.h.topics[m.c.topics[name].id] = m.c.topics[name]
+}
+
+// step changes something.
+func (m *model) step() {
+	names := []string{"a", "b.x", "b.y", "b.z", "c"}
+	name := names[m.rng.IntN(len(names))]
+	m.c.mu.Lock()
+	topic := m.c.topics[name]
+	parts := 0
+	if topic != nil {
+		parts = len(topic.parts)
+	}
+	m.c.mu.Unlock()
+	switch k := m.rng.IntN(100); {
+	case k < 12:
+		m.join()
+	case parts == 0:
+		if m.rng.IntN(4) == 0 {
+			m.create(name, 1+m.rng.IntN(3))
+		}
+	case k < 80:
+		n := int32(m.rng.IntN(parts))
+		m.event("%s: put %d", name, n)
+		for range 1 + m.rng.IntN(15) {
+			m.c.put(name, n, m.rng.IntN(6) == 0)
+		}
+	case k < 88:
+		n := int32(m.rng.IntN(parts))
+		m.c.mu.Lock()
+		p := topic.parts[n]
+		begin := p.begin + m.rng.Int64N(p.end-p.begin+1)
+		m.c.mu.Unlock()
+		m.event("%s: expire %d before %d", name, n, begin)
+		m.c.expire(name, n, begin)
+	case k < 90 && parts < 5:
+		m.event("%s: grow", name)
+		m.c.grow(name, 1)
+	case k < 93 && name != "a":
+		m.event("%s: removed", name)
+		m.c.remove(name)
+	case k < 95:
+		m.event("%s: removed", name)
+		m.c.remove(name)
+		m.create(name, 1+m.rng.IntN(3))
+	case k < 96:
+		m.c.set(stream.Errorf(stream.KafkaUnavailable, "down"), false)
+		<-time.After(time.Duration(m.rng.IntN(3000)) * time.Millisecond)
+		m.c.set(nil, false)
+	}
+}
+
+// join starts a follower.
+func (m *model) join() {
+	if len(m.sessions) > 25 {
+		return
+	}
+	patterns := []string{"a", "b.*", "*", "a,b.*", "[ab]*"}
+	r := stream.Reading{Pattern: pattern(m.t, patterns[m.rng.IntN(len(patterns))]), Partition: stream.AnyPartition}
+	if m.rng.IntN(4) == 0 {
+		r.Partition = int32(m.rng.IntN(2))
+	}
+	if m.rng.IntN(3) == 0 {
+		r.Filter = every(1 + m.rng.IntN(3))
+	}
+	s := &session{m: m, r: r, rng: rand.New(rand.NewPCG(m.rng.Uint64(), 3)), seen: map[stream.Partition]*place{}}
+	switch m.rng.IntN(3) {
+	case 0:
+		s.r.Start.Kind = stream.FromEarliest
+	case 1:
+		s.r.Start.Kind = stream.FromLatest
+	case 2:
+		s.r.Start.Kind, s.r.Start.Time = stream.FromTime, time.Now().Add(-time.Duration(m.rng.IntN(5000))*time.Millisecond)
+	}
+	m.sessions = append(m.sessions, s)
+	stop := m.stop()
+	m.followers.Go(func() { s.run(stop) })
+}
+
+// session is one reader, which goes from hub to hub.
+type session struct {
+	m       *model
+	r       stream.Reading
+	rng     *rand.Rand
+	seen    map[stream.Partition]*place
+	token   string
+	resumed bool
+	log     []string
+	dead    bool
+	quiet   bool
+}
+
+// place is what a reader must be given next of a partition.
+type place struct {
+	id   string // of the topic; "" until the first record shows it
+	next int64
+	free bool // it may begin before next, or where retention left it
+	lax  bool // it may begin before next
+}
+
+func (s *session) failf(format string, args ...any) {
+	s.m.t.Errorf("%s from %v, partition %d: %s\n%s", s.r.Pattern, s.r.Start.Kind, s.r.Partition, fmt.Sprintf(format, args...), s.story(args))
+	s.dead = true
+}
+
+// story tells what happened to the stream that a failure names first.
+func (s *session) story(args []any) string {
+	lines := slices.Concat(s.m.events, s.log)
+	if id, ok := args[0].(stream.Partition); ok {
+		named := fmt.Sprintf(" %s %d ", id.Stream, id.Number)
+		lines = slices.DeleteFunc(lines, func(l string) bool {
+			return !strings.Contains(l+" ", named) && !strings.Contains(l, " follow ") && !strings.Contains(l, " "+id.Stream+":")
+		})
+	}
+	slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(a[:9], b[:9]) })
+	return strings.Join(lines[max(0, len(lines)-30):], "\n")
+}
+
+// run reads until it is told to stop, with breaks after which it resumes by
+// the position it was given last.
+func (s *session) run(stop chan struct{}) {
+	for !s.dead {
+		r := s.r
+		if s.token != "" {
+			r.Start = stream.Start{Kind: stream.FromPosition, Position: position(s.m.t, s.token)}
+		}
+		s.note("follow %v %s", r.Start.Kind, s.token)
+		f, err := s.m.hubs[s.rng.IntN(2)].Follow(s.m.t.Context(), r, lines{pad: s.rng.IntN(2) * 100})
+		if code := stream.CodeOf(err); code == stream.KafkaUnavailable || code == stream.UnknownStream || code == stream.InvalidRequest {
+			select {
+			case <-time.After(time.Second):
+				continue
+			case <-stop:
+				s.dead = true
+				return
+			}
+		}
+		if err != nil {
+			s.failf("follow: %v", err)
+			return
+		}
+		if s.token == "" {
+			s.opened()
+		}
+		done := s.read(f, stop)
+		f.Close()
+		if done {
+			return
+		}
+		s.resumed = true
+	}
+}
+
+// opened notes where a new reader must begin at the latest.
+func (s *session) opened() {
+	s.m.c.mu.Lock()
+	defer s.m.c.mu.Unlock()
+	for name, t := range s.m.c.topics {
+		if !s.r.Pattern.Match(name) {
+			continue
+		}
+		for n, p := range t.parts {
+			id := stream.Partition{Stream: name, Number: int32(n)}
+			switch s.r.Start.Kind {
+			case stream.FromLatest:
+				s.seen[id] = &place{next: p.end, lax: true, free: true}
+			case stream.FromTime:
+				next := p.begin
+				for next < p.end && (p.records[next] == nil || p.records[next].Timestamp.Before(s.r.Start.Time)) {
+					next++
+				}
+				s.seen[id] = &place{next: next, lax: true, free: true}
+			}
+		}
+	}
+}
+
+func (s *session) note(format string, args ...any) {
+	s.log = append(s.log, time.Now().Format("04:05.000 ")+fmt.Sprintf(format, args...))
+}
+
+func (s *session) read(f *follow.Follower, stop chan struct{}) (done bool) {
+	ctx, cancel := context.WithCancel(s.m.t.Context())
+	defer cancel()
+	until := time.Now().Add(time.Duration(s.rng.IntN(20_000)) * time.Millisecond)
+	s.token = string(f.Position())
+	for {
+		select {
+		case <-stop:
+			return true
+		default:
+		}
+		if time.Now().After(until) && s.rng.IntN(5) > 0 {
+			until = time.Now().Add(time.Hour)
+			if s.rng.IntN(2) == 0 {
+				s.token = string(f.Position()) // as a keep-alive tells it
+			}
+			return false
+		}
+		b, err := f.Next(ctx, 500*time.Millisecond)
+		if err != nil {
+			s.failf("next: %v", err)
+			return true
+		}
+		keep := bytes.Count(b, []byte("\n"))
+		if s.rng.IntN(20) == 0 && keep > 0 { // the connection breaks in the middle
+			keep = s.rng.IntN(keep)
+			s.take(b, keep)
+			return false
+		}
+		s.take(b, keep)
+		if b == nil {
+			s.token = string(f.Position())
+		}
+		if s.dead {
+			return true
+		}
+		if s.rng.IntN(3) == 0 && !s.m.calm.Load() {
+			<-time.After(time.Duration(s.rng.IntN(1500)) * time.Millisecond)
+		}
+	}
+}
+
+// take checks the first frames of what was given.
+func (s *session) take(b []byte, frames int) {
+	for line := range strings.SplitSeq(string(b), "\n") {
+		if frames == 0 || s.dead {
+			return
+		}
+		frames--
+		s.note("%s", line)
+		w := strings.Fields(strings.TrimRight(line, "."))
+		id := stream.Partition{Stream: w[1], Number: int32(number(w[2]))}
+		if w[0] == "r" {
+			s.record(id, number(w[3]), w[4])
+		} else {
+			s.gap(id, number(w[3]), number(w[4]))
+		}
+		s.token = w[5]
+	}
+}
+
+func number(s string) int64 {
+	n, err := strconv.ParseInt(s, 10, 64)
+	if err != nil {
+		panic(err)
+	}
+	return n
+}
+
+func (s *session) place(id stream.Partition) *place {
+	p := s.seen[id]
+	if p == nil {
+		p = &place{free: true}
+		s.seen[id] = p
+	}
+	return p
+}
+
+// missed gives an offset of a record that should have come in [from, to).
+func (s *session) missed(topic string, id stream.Partition, from, to int64, retained bool) (int64, bool) {
+	s.m.c.mu.Lock()
+	defer s.m.c.mu.Unlock()
+	t := s.m.h.topics[topic]
+	if t == nil || int(id.Number) >= len(t.parts) {
+		return 0, false
+	}
+	p := t.parts[id.Number]
+	for o := max(from, t.base); o < min(to, p.end); o++ {
+		if r := p.records[o]; r != nil && (s.r.Filter == nil || s.r.Filter.Match(r)) && (!retained || o >= p.begin) {
+			return o, true
+		}
+	}
+	return 0, false
+}
+
+func (s *session) record(id stream.Partition, offset int64, topic string) {
+	if s.r.Partition >= 0 && id.Number != s.r.Partition || !s.r.Pattern.Match(id.Stream) {
+		s.failf("a record of another partition")
+	}
+	p := s.place(id)
+	if p.id != "" && p.id != topic {
+		_, before := s.missed(topic, id, 0, offset, true)
+		switch {
+		case s.resumed && !before: // the stream was gone when it resumed
+		case s.m.c.apart:
+			s.failf("%v: a record of topic %s after those of %s, without a gap", id, topic, p.id)
+			return
+		default:
+			return // the next look at the layouts tells
+		}
+		*p = place{id: topic, next: offset}
+	}
+	if offset < p.next && !p.lax {
+		s.failf("%v: offset %d again, %d is next", id, offset, p.next)
+		return
+	}
+	if o, missed := s.missed(topic, id, p.next, offset, p.free); missed {
+		s.failf("%v: offset %d is missing before %d", id, o, offset)
+		return
+	}
+	*p = place{id: topic, next: offset + 1}
+}
+
+func (s *session) gap(id stream.Partition, from, to int64) {
+	p := s.place(id)
+	if topic := "id" + strconv.FormatInt(from/1_000_000, 10); s.m.c.apart && p.id != "" && topic != p.id && s.resumed {
+		*p = place{id: topic, next: 0, free: true} // the stream was gone when it resumed
+	}
+	if s.m.c.apart && p.id != "" && (!s.resumed || from/1_000_000 == to/1_000_000) {
+		if o, missed := s.missed(p.id, id, p.next, from, p.free); missed {
+			s.failf("%v: offset %d is missing before the gap from %d", id, o, from)
+		}
+	}
+	*p = place{next: to, free: !s.m.c.apart || to == 0}
+	if s.m.c.apart && to > 0 {
+		p.id = "id" + strconv.FormatInt(to/1_000_000, 10)
+	}
+}
+
+// checkEnd says whether all that there is was given.
+func (s *session) checkEnd() {
+	if s.dead {
+		return
+	}
+	for _, l := range s.m.c.layouts(s.r.Pattern) {
+		for n := range int32(l.Partitions) {
+			if s.r.Partition >= 0 && n != s.r.Partition {
+				continue
+			}
+			id := stream.Partition{Stream: l.Stream, Number: n}
+			p := s.place(id)
+			next := p.next
+			if p.id != "" && p.id != l.TopicID {
+				next = 0
+			}
+			if o, missed := s.missed(l.TopicID, id, next, 1<<60, true); missed {
+				s.failf("%v: offset %d of topic %s never came", id, o, l.TopicID)
+			}
+		}
+	}
+}
+

@@ -1,0 +1,217 @@
+package follow
+
+import (
+	"log/slog"
+	"time"
+
+	"sluice/internal/stream"
+)
+
+const (
+	pollWait   = 20 * time.Millisecond // how long the tail waits for news, and tasks wait for the tail
+	sweepEvery = time.Second
+	grace      = 5 * time.Second // how long a feed outlives its last follower, who may come back
+)
+
+// runTail is the goroutine that owns the tail: it carries out tasks, hands
+// what the tail reads to the feeds, and puts away what nobody reads.
+func (h *Hub) runTail() {
+	defer func() {
+		if h.tail != nil {
+			h.tail.Close()
+		}
+	}()
+	for h.ctx.Err() == nil {
+		h.runTasks()
+		h.follow()
+		if h.tailed > 0 {
+			h.deliver(h.tail.Poll(pollWait))
+		} else {
+			h.rest()
+		}
+		if time.Since(h.sweptAt) >= sweepEvery {
+			h.sweep()
+		}
+	}
+}
+
+func (h *Hub) runTasks() {
+	h.mu.Lock()
+	tasks := h.tasks
+	h.tasks = nil
+	h.mu.Unlock()
+	for _, task := range tasks {
+		task()
+	}
+}
+
+// rest waits for a task. Now and then it polls the tail, which has work of its
+// own even when it follows nothing, such as renewing its credentials.
+func (h *Hub) rest() {
+	pause := time.NewTimer(sweepEvery)
+	defer pause.Stop()
+	select {
+	case <-h.kickTail:
+	case <-h.ctx.Done():
+	case <-pause.C:
+		if h.tail != nil {
+			h.tail.Poll(0)
+		}
+	}
+}
+
+// deliver gives the feeds what the tail read.
+func (h *Hub) deliver(batch []stream.Fetched) {
+	defer h.release()
+	for i := range batch {
+		x := &batch[i]
+		p := h.part(x.Partition)
+		switch {
+		case p == nil || p.state != partTailed:
+		case x.Lost:
+			p.state = partLost
+			p.lost.Store(true)
+			h.tailed--
+			kick(h.kickLook)
+		default:
+			h.spread(p, x)
+		}
+	}
+}
+
+func (h *Hub) part(id stream.Partition) *part {
+	t := h.topics[id.Stream]
+	if t == nil {
+		return nil
+	}
+	return t.part(int(id.Number))
+}
+
+// spread gives a partition's news to those feeds that have not had it yet.
+func (h *Hub) spread(p *part, x *stream.Fetched) {
+	for i := range p.subs {
+		s := &p.subs[i]
+		if x.Next <= s.next {
+			continue
+		}
+		h.hold(s.feed)
+		if x.Record != nil && x.Record.Offset >= s.next {
+			h.record(s.feed, p.topic.layout, x)
+		} else {
+			s.feed.pass(p.topic.layout, p.Number, x.Next)
+		}
+		s.next = x.Next
+	}
+	p.next = max(p.next, x.Next)
+}
+
+// follow has the tail follow what it should and does not yet. What fails is
+// tried again when the hub is swept.
+func (h *Hub) follow() {
+	if len(h.idle) == 0 || h.tail == nil {
+		return
+	}
+	byTopic := map[*topic][]*part{}
+	var all []*part
+	for _, p := range h.idle {
+		if p.state == partIdle && len(p.subs) > 0 {
+			p.state = partTailed
+			all = append(all, p)
+			byTopic[p.topic] = append(byTopic[p.topic], p)
+		}
+	}
+	clear(h.idle)
+	h.idle = h.idle[:0]
+	if len(all) == 0 {
+		return
+	}
+	err := h.add(all)
+	if err == nil {
+		return
+	}
+	// One stream that is gone must not keep the others from being followed.
+	for _, ps := range byTopic {
+		if len(byTopic) > 1 {
+			err = h.add(ps)
+		}
+		if err != nil {
+			h.log.Warn("a stream cannot be followed yet", slog.String("stream", ps[0].Stream), slog.Any("error", err))
+			for _, p := range ps {
+				p.state = partIdle
+			}
+		}
+	}
+}
+
+// add has the tail follow partitions.
+func (h *Hub) add(ps []*part) error {
+	at := make([]stream.At, len(ps))
+	for i, p := range ps {
+		at[i] = stream.At{Partition: p.Partition, Offset: p.next}
+	}
+	err := h.tail.Add(at)
+	if err == nil {
+		h.tailed += len(ps)
+	}
+	return err
+}
+
+// untail has the tail drop those of the partitions that it follows.
+func (h *Hub) untail(ps ...*part) {
+	var drop []stream.Partition
+	for _, p := range ps {
+		if p != nil && p.state == partTailed {
+			p.state = partIdle
+			drop = append(drop, p.Partition)
+		}
+	}
+	if len(drop) == 0 {
+		return
+	}
+	h.tailed -= len(drop)
+	if err := h.tail.Drop(drop); err != nil {
+		h.log.Warn("the tail did not drop partitions", slog.Int("partitions", len(drop)), slog.Any("error", err))
+	}
+}
+
+// sweep puts away feeds that nobody has followed for a while, tries again what
+// the tail did not take, and shows how much there is.
+func (h *Hub) sweep() {
+	h.sweptAt = time.Now()
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, f := range h.feeds {
+		if f.followers == 0 && time.Since(f.left) >= grace {
+			h.shut(f)
+		}
+	}
+	for _, t := range h.topics {
+		for _, p := range t.parts {
+			if p != nil && p.state == partIdle {
+				h.idle = append(h.idle, p)
+			}
+		}
+	}
+	h.metrics.feeds.Set(float64(len(h.feeds)))
+	h.metrics.partitions.Set(float64(h.tailed))
+	h.metrics.ring.Set(float64(h.memory.used))
+}
+
+// shut forgets a feed. The hub's mutex is held.
+func (h *Hub) shut(f *feed) {
+	if h.feeds[f.key] == f {
+		delete(h.feeds, f.key)
+	}
+	f.shut = true
+	for _, l := range f.layouts {
+		if t := h.topics[l.Stream]; t != nil {
+			h.forget(t, f)
+		}
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, c := range f.ring.chunks {
+		h.memory.remove(c)
+	}
+	f.ring.chunks = nil
+}
