@@ -129,6 +129,7 @@ func publish(t *testing.T, b *kafkatest.Broker, topic string, partitions, n int)
 // Members of one group at two gateways share what one pattern selects, streams
 // that come later included, and nothing is lost when one leaves.
 func TestMembersAtTwoGateways(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		one := b.Topic(t, "shop.one", 2, nil)
@@ -165,6 +166,7 @@ func TestMembersAtTwoGateways(t *testing.T) {
 // What is committed by hand, at another gateway, while the member reads, is not
 // given again, and everything else is.
 func TestCommitByHand(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		topic := b.Topic(t, "hand", 1, nil)
@@ -194,6 +196,7 @@ func TestCommitByHand(t *testing.T) {
 // A group that began at the latest records goes on there, also when its first
 // member was given nothing and committed nothing.
 func TestLatestIsDecidedOnce(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		topic := b.Topic(t, "late", 2, nil)

@@ -45,6 +45,7 @@ func (g *team) wantCommitted(id string, want map[int32]int64) {
 // A stranger commits for a group without members, and for one with members,
 // forwards and backwards; the next member goes on there.
 func TestCommit(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)
@@ -88,6 +89,7 @@ func TestCommit(t *testing.T) {
 
 // Commits of many at once are all made.
 func TestCommitsAtOnce(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)
@@ -113,6 +115,7 @@ func TestCommitsAtOnce(t *testing.T) {
 
 // What Kafka refuses is told, and the next commit goes through.
 func TestCommitRefused(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)

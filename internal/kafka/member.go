@@ -13,12 +13,13 @@ import (
 )
 
 // memberDefaults hold unless the configuration says otherwise. Ten seconds
-// after a gateway was killed its partitions move on; a pause of three seconds
-// (a heartbeat) passes unnoticed three times. There may be many members in a
-// gateway, so each prefetches little: librdkafka's own default is 64 MiB.
+// after a gateway was killed its partitions move on. Members learn of a
+// rebalance by their heartbeats, and all wait for the last of them, so one a
+// second it is. There may be many members in a gateway, so each prefetches
+// little: librdkafka's own default is 64 MiB.
 var memberDefaults = ckafka.ConfigMap{
 	"session.timeout.ms":         10_000,
-	"heartbeat.interval.ms":      3_000,
+	"heartbeat.interval.ms":      1_000,
 	"queued.min.messages":        1_000,
 	"queued.max.messages.kbytes": 1 << 10,
 	"fetch.queue.backoff.ms":     10, // a second by default, which a short queue would cost all the time

@@ -22,6 +22,7 @@ const envMember = "SLUICE_TEST_MEMBER"
 // A gateway that is killed does not leave its group: its partitions move when
 // its session is over, and what it had not committed comes again.
 func TestMemberKilled(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)
@@ -54,7 +55,7 @@ func TestMemberKilled(t *testing.T) {
 func TestMemberProcess(t *testing.T) {
 	prefix, addr, set := strings.Cut(os.Getenv(envMember), " ")
 	if !set {
-		t.Skip("TestMemberKilled runs this")
+		return // not the process that TestMemberKilled started
 	}
 	g := &team{t: t, b: &kafkatest.Broker{Name: "kafka", Addr: addr}}
 	g.gateway = startWith(t, g.b, kafka.Options{

@@ -15,6 +15,7 @@ import (
 
 // A member shares with whatever ordinary consumers the group has.
 func TestMembersNextToOrdinaryConsumers(t *testing.T) {
+	t.Parallel()
 	for name, ordinary := range map[string]func(*team) func() int{
 		"franz-go":                     franz(kgo.CooperativeStickyBalancer()),
 		"java's default":               franz(kgo.RangeBalancer(), kgo.CooperativeStickyBalancer()),
@@ -23,6 +24,7 @@ func TestMembersNextToOrdinaryConsumers(t *testing.T) {
 		"librdkafka's cooperative way": librdkafka("cooperative-sticky"),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 				t.Parallel()
 				g := newTeam(t, b)

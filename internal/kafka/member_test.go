@@ -3,7 +3,6 @@ package kafka_test
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"sync"
@@ -223,10 +222,35 @@ func (g *team) await(n int, ms ...*member) {
 	})
 }
 
+// awaitAlone waits until the group has one member, with so many partitions.
+func (g *team) awaitAlone(partitions int) {
+	g.t.Helper()
+	admin := kadm.NewClient(g.b.Client(g.t))
+	kafkatest.Eventually(g.t, patience, func() error {
+		groups, err := admin.DescribeGroups(g.t.Context(), g.group)
+		if err != nil {
+			return err
+		}
+		ms, n := groups[g.group].Members, 0
+		for _, m := range ms {
+			if a, ok := m.Assigned.AsConsumer(); ok {
+				for _, t := range a.Topics {
+					n += len(t.Partitions)
+				}
+			}
+		}
+		if len(ms) != 1 || n != partitions {
+			return fmt.Errorf("%d members with %d partitions", len(ms), n)
+		}
+		return nil
+	})
+}
+
 func byHand(o *kafka.MemberOptions) { o.CommitEvery = 0 }
 
 // Two members share, one leaves, and what it committed is not repeated.
 func TestMembersShareAndHandOver(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)
@@ -269,6 +293,7 @@ func (g *team) produceMore(id string, partitions int, name string) {
 // A stream that is made anew while it is read begins anew, after a gap in each
 // partition that was read; so does one that was made anew while nobody read.
 func TestMemberReadsAStreamMadeAnew(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)
@@ -329,6 +354,7 @@ func kadmCommit(t *testing.T, g *team, topic, metadata string, offset int64) {
 // Where the committed offset is gone, or beyond the end, the partition begins
 // anew, after a gap, and the others are not touched.
 func TestMemberOutOfRange(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)
@@ -369,6 +395,7 @@ func TestMemberOutOfRange(t *testing.T) {
 // Where a group begins is decided once: also a member that commits by hand, and
 // sees nothing, leaves that behind.
 func TestMemberDecidesOnceWhereTheGroupBegins(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)
@@ -397,6 +424,7 @@ func TestMemberDecidesOnceWhereTheGroupBegins(t *testing.T) {
 // Streams and partitions that come later are read from their beginning, and
 // those that go are given up.
 func TestMemberFollowsItsStreams(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)
@@ -430,6 +458,7 @@ func TestMemberFollowsItsStreams(t *testing.T) {
 
 // A member on hold gets nothing, but takes part in rebalances.
 func TestMemberOnHold(t *testing.T) {
+	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
 		g := newTeam(t, b)
@@ -452,10 +481,19 @@ func TestMemberOnHold(t *testing.T) {
 		if n := len(values(m)); n != 2 {
 			t.Errorf("%d values came to a member on hold", n)
 		}
-		hold(false)
-		g.await(3, m)
-		if n := len(slices.Collect(maps.Keys(other.owned))); n != 1 {
+		if n := other.owns(); n != 1 {
 			t.Errorf("the other has %d partitions", n)
 		}
+		other.leave()
+		g.awaitAlone(2)
+		g.produceMore("hold", 2, "given back")
+		heir := g.join(ls) // which again is given one of two that are held
+		g.await(1, heir)
+		if n := len(values(m)); n != 2 {
+			t.Errorf("%d values came to a member on hold", n)
+		}
+		heir.leave()
+		hold(false)
+		g.await(2+4, m, other, heir)
 	})
 }
