@@ -60,8 +60,9 @@ func (r *Readers) read(ctx context.Context, p *page) (stream.Page, error) {
 	}
 	done := make(chan error, 1)
 	r.running.Go(func() {
-		defer r.give(c)
-		done <- c.fill(ctx, p)
+		err := c.fill(ctx, p)
+		r.give(c) // first, so that the next page finds it
+		done <- err
 	})
 	select {
 	case err := <-done:

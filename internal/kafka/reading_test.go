@@ -291,16 +291,18 @@ func TestBoundsOfNewPartitions(t *testing.T) {
 	})
 }
 
-// hold lets no request of a kind be answered until the returned function is
-// called.
-func hold(t *testing.T, b *kafkatest.Broker, key kmsg.Key) (release func()) {
-	cluster, free := b.Cluster(t), make(chan struct{})
+// hold lets no request of a kind be answered until release is called. reached is
+// closed when there is one.
+func hold(t *testing.T, b *kafkatest.Broker, key kmsg.Key) (reached <-chan struct{}, release func()) {
+	cluster, free, held := b.Cluster(t), make(chan struct{}), make(chan struct{})
 	release = sync.OnceFunc(func() { close(free) })
 	t.Cleanup(release)
+	reach := sync.OnceFunc(func() { close(held) })
 	cluster.ControlKey(int16(key), func(kmsg.Request) (kmsg.Response, error, bool) {
+		reach()
 		cluster.KeepControl()
 		cluster.SleepControl(func() { <-free })
 		return nil, nil, false
 	})
-	return release
+	return held, release
 }
