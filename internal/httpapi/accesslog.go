@@ -51,7 +51,11 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 // routeOf gives the pattern of the request's route, and "unmatched" where
 // there is none: what clients make up never becomes a label.
 func routeOf(r *http.Request) string {
-	route := chi.RouteContext(r.Context()).RoutePattern()
+	match := chi.RouteContext(r.Context())
+	if len(match.RoutePatterns) == 1 && !strings.Contains(match.RoutePatterns[0], "*") {
+		return match.RoutePatterns[0] // what RoutePattern gives, too, after some work
+	}
+	route := match.RoutePattern()
 	if route == "" {
 		return "unmatched"
 	}

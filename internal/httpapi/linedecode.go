@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"sluice/internal/stream"
+	"sluice/internal/stream/jsonscan"
 )
 
 // maxHeaders bounds the headers of one record: decoded, each takes many times
@@ -13,6 +14,8 @@ const maxHeaders = 1000
 type lineDecoder struct {
 	objectDecoder
 
+	scanner jsonscan.Scanner
+
 	// The schema named by the line before, which is mostly the same again.
 	schemaText string
 	schema     stream.SchemaRef
@@ -23,6 +26,9 @@ type lineDecoder struct {
 // UTF-8 and anything after the object are refused.
 func (d *lineDecoder) decode(line []byte, rec *stream.Outgoing) error {
 	rec.Partition = stream.AnyPartition
+	if d.quick(line, rec) {
+		return nil
+	}
 	if err := d.open(line); err != nil {
 		return err
 	}

@@ -148,7 +148,7 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 		Opaque:         &pending{m.Topic, m.Partition, now, timestamp, delivered},
 	}
 	err := p.produce(&msg)
-	if is(err, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrTopicAuthorizationFailed) {
+	if err != nil && is(err, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrTopicAuthorizationFailed) {
 		err = p.produceAnew(&msg, err)
 	}
 	if err != nil {
@@ -183,7 +183,7 @@ func (p *Producer) produce(m *ckafka.Message) error {
 		}
 		err := g.handle.Produce(m, nil)
 		g.inside.RUnlock()
-		if !isFatal(err) {
+		if err == nil || !isFatal(err) {
 			return err
 		}
 		if p.replace(g); p.current.Load() == g {
@@ -230,7 +230,7 @@ func (p *Producer) serve(g *generation) {
 // took remembers that a topic may have a record. One that librdkafka could not
 // even assign to a partition was not counted.
 func (g *generation) took(m *ckafka.Message) {
-	if is(m.TopicPartition.Error, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrPurgeQueue) {
+	if err := m.TopicPartition.Error; err != nil && is(err, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrPurgeQueue) {
 		return
 	}
 	if _, known := g.topics.Load(*m.TopicPartition.Topic); !known {

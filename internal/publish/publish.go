@@ -193,6 +193,7 @@ func (p *Publisher) send(rec *stream.Outgoing, t stream.Target, delivered func(s
 	m := stream.Message{Topic: t.Topic, Partition: rec.Partition, Key: rec.Key, Headers: rec.Headers, Timestamp: rec.Timestamp}
 	buffer := p.buffers.Get().(*[]byte)
 	defer p.buffers.Put(buffer)
+	schema := t.Schema.String()
 	switch {
 	case rec.Tombstone:
 	case t.Envelope:
@@ -200,9 +201,9 @@ func (p *Publisher) send(rec *stream.Outgoing, t stream.Target, delivered func(s
 		m.Value = *buffer
 	default:
 		m.Value = rec.Data
-		m.Headers = append(slices.Clip(rec.Headers), stream.Header{Name: stream.SchemaHeader, Value: []byte(t.Schema.String())})
+		m.Headers = append(slices.Clip(rec.Headers), stream.Header{Name: stream.SchemaHeader, Value: []byte(schema)})
 	}
-	schema, size := t.Schema.String(), len(m.Value)
+	size := len(m.Value)
 	return p.opts.Producer.Send(&m, func(r stream.Report, err error) {
 		if err == nil {
 			r.Schema = schema

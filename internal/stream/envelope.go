@@ -3,6 +3,7 @@ package stream
 import (
 	"bytes"
 	"encoding/json"
+	"strconv"
 )
 
 // The envelope is how a record is stored: an object of exactly two members,
@@ -16,10 +17,19 @@ const (
 // JSON text.
 func AppendEnvelope(dst []byte, schema SchemaRef, data []byte) []byte {
 	dst = append(dst, envelopeOpen...)
-	dst = append(dst, schema.String()...) // its characters need no escape
+	dst = appendRef(dst, schema) // its characters need no escape
 	dst = append(dst, envelopeMid...)
 	dst = append(dst, data...)
 	return append(dst, '}')
+}
+
+// appendRef appends the reference's text, as String gives it.
+func appendRef(dst []byte, ref SchemaRef) []byte {
+	dst = append(dst, ref.Name...)
+	if ref.Version != 0 {
+		dst = strconv.AppendInt(append(dst, ':'), int64(ref.Version), 10)
+	}
+	return dst
 }
 
 // EnvelopeSize gives the length of what AppendEnvelope appends.
