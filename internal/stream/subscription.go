@@ -1,0 +1,169 @@
+package stream
+
+import (
+	"slices"
+	"time"
+)
+
+// Subscription is a stored request to push the records of a pattern to a
+// webhook endpoint. It is not changed once others have it: a change makes
+// another, with a higher Revision.
+type Subscription struct {
+	ID          string
+	Revision    int64 // of its entry in the log; 0: not stored yet
+	Group       string
+	Streams     Pattern
+	From        string // as the client wrote it: "earliest", "latest", a time, a position
+	Endpoint    Endpoint
+	View        string // one of the views below
+	Filter      string // "": every record
+	Batch       Batch
+	Ordering    string // one of the orderings below
+	MaxInFlight int    // attempts under way at a time; at least 1
+	Timeout     time.Duration
+	Retry       Retry
+	OnExhausted string // what becomes of a record that was tried often enough; see below
+	DeadLetter  string // the stream for what could not be delivered
+	Publishes   string // pattern of the streams to which answers may publish; "": none
+	State       string // StateActive or StatePaused
+	Reason      string // of a pause, one of the reasons below; "" when active
+	Created     time.Time
+	Changed     time.Time // by a request, or a pause of the owner's
+
+	// Generation is raised when the position is moved by a request; it is the
+	// revision that did so. Whoever commits offsets of the subscription writes
+	// the generation that they belong to beside them.
+	Generation int64
+	// Begin says where reading begins in partitions whose offsets were
+	// committed under a lower generation, or never. Ask BeginAt.
+	Begin []Beginning
+	// Redrive is the last request to deliver the dead letters again.
+	Redrive Redrive
+}
+
+// Endpoint is where a subscription's records go.
+type Endpoint struct {
+	URL     string
+	Headers []Header // sent with each delivery; the values are secrets
+	Secrets []Secret // what signs, the current one first
+}
+
+// Secret is a key that signs deliveries.
+type Secret struct {
+	Key   []byte    // the bytes behind "whsec_"
+	Until time.Time // zero: the current one; else it signs too up to then
+}
+
+// String hides the key: a secret is shown once, on purpose.
+func (Secret) String() string { return "<redacted>" }
+
+// GoString hides the key.
+func (s Secret) GoString() string { return s.String() }
+
+// Keys gives the keys that sign at a time, the current one first.
+func (e Endpoint) Keys(now time.Time) [][]byte {
+	var keys [][]byte
+	for _, s := range e.Secrets {
+		if s.Until.IsZero() || now.Before(s.Until) {
+			keys = append(keys, s.Key)
+		}
+	}
+	return keys
+}
+
+// Batch says how many records make a delivery. They are of one partition.
+type Batch struct {
+	MaxRecords int           // at least 1
+	MaxWait    time.Duration // how long the first one waits for others
+}
+
+// Retry says when a delivery that failed is tried again, and how often.
+type Retry struct {
+	Initial     time.Duration // before the second attempt
+	Max         time.Duration // the longest pause
+	Multiplier  float64       // from one pause to the next; at least 1
+	Jitter      float64       // the part of a pause that is random, 0 to 1
+	MaxAttempts int           // 0: no bound
+	MaxAge      time.Duration // since the first attempt; 0: no bound
+}
+
+// The views of a subscription: what a delivery's body is.
+const (
+	ViewRecord                = "record"                 // the record object
+	ViewData                  = "data"                   // the data alone
+	ViewValue                 = "value"                  // the stored bytes
+	ViewCloudEvents           = "cloudevents"            // binary mode
+	ViewCloudEventsStructured = "cloudevents-structured" // structured mode, or batched
+)
+
+// The orderings: what is delivered one after the other.
+const (
+	OrderingKey       = "key"       // the records of one key
+	OrderingPartition = "partition" // the records of one partition
+	OrderingNone      = "none"      // nothing
+)
+
+// What becomes of a record that was tried often enough, or that the endpoint
+// refuses.
+const (
+	OnExhaustedDeadLetter = "dead_letter"
+	OnExhaustedDrop       = "drop"
+	OnExhaustedPause      = "pause"
+)
+
+// The states of a subscription.
+const (
+	StateActive = "active"
+	StatePaused = "paused"
+)
+
+// The reasons of a pause.
+const (
+	ReasonRequest   = "request"   // somebody asked for it
+	ReasonGone      = "gone"      // the endpoint answered 410
+	ReasonExhausted = "exhausted" // a record was tried often enough, and on_exhausted is "pause"
+)
+
+// Beginning says where reading begins in the partitions of a stream.
+type Beginning struct {
+	Stream     string
+	TopicID    string // the offsets mean nothing in another topic of that name
+	Generation int64
+	Offsets    []int64 // by partition; those missing or negative are not meant
+}
+
+// BeginAt says where reading begins in a partition whose committed offset has a
+// lower generation than the one given here, or that has none. ok is false where
+// nothing was said: then a committed offset holds whatever its generation, and
+// without one the partition is read from its beginning.
+func (s *Subscription) BeginAt(l Layout, partition int32) (offset, generation int64, ok bool) {
+	for _, b := range s.Begin {
+		if b.Stream == l.Stream && b.TopicID == l.TopicID && b.Generation >= generation &&
+			int(partition) < len(b.Offsets) && b.Offsets[partition] >= 0 {
+			offset, generation, ok = b.Offsets[partition], b.Generation, true
+		}
+	}
+	return offset, generation, ok
+}
+
+// Redrive asks the owner to deliver the dead letters again: those from the
+// place that the group has committed in the dead-letter stream, or its
+// beginning, up to Until. A redrive of the same or a higher generation that was
+// carried out is known by its commit.
+type Redrive struct {
+	Generation int64       // the revision that asked for it; 0: nobody did
+	Until      []Beginning // the ends of the dead-letter stream's partitions then
+}
+
+// Clone gives a copy that shares nothing that a change would touch.
+func (s *Subscription) Clone() *Subscription {
+	c := *s
+	c.Endpoint.Headers = slices.Clone(s.Endpoint.Headers)
+	c.Endpoint.Secrets = slices.Clone(s.Endpoint.Secrets)
+	c.Begin = slices.Clone(s.Begin)
+	for i := range c.Begin {
+		c.Begin[i].Offsets = slices.Clone(c.Begin[i].Offsets)
+	}
+	c.Redrive.Until = slices.Clone(s.Redrive.Until)
+	return &c
+}
