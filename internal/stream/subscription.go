@@ -2,6 +2,7 @@ package stream
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -166,4 +167,45 @@ func (s *Subscription) Clone() *Subscription {
 	}
 	c.Redrive.Until = slices.Clone(s.Redrive.Until)
 	return &c
+}
+
+// Reads says whether the subscription delivers the records of a stream: its
+// pattern selects it, and it is not a stream of dead letters. Those would come
+// back to it, or go round between subscriptions; a plain id of the pattern
+// selects those of others all the same, never its own.
+func (s *Subscription) Reads(id string) bool {
+	if id == s.DeadLetter || !s.Streams.Match(id) {
+		return false
+	}
+	if !strings.HasSuffix(id, DeadLetterSuffix) {
+		return true
+	}
+	ids, _ := s.Streams.IDs()
+	return slices.Contains(ids, id)
+}
+
+// DeadLetterSuffix follows a subscription's id in the name of the stream of its
+// dead letters, unless it names another.
+const DeadLetterSuffix = ".dead-letter"
+
+// Condition holds a change back unless the entity is as the client has seen it.
+// The zero value holds nothing back.
+type Condition struct {
+	Exists    bool    // If-Match: *
+	Absent    bool    // If-None-Match: *
+	Revisions []int64 // If-Match: one of these; nil: not asked
+}
+
+// Check says whether the condition holds for a revision, 0 where there is no
+// such entity. The error's code is EtagMismatch.
+func (c Condition) Check(revision int64) error {
+	switch {
+	case c.Absent && revision != 0:
+		return Errorf(EtagMismatch, "it exists already (If-None-Match: *); leave the condition out to change it")
+	case c.Exists && revision == 0, c.Revisions != nil && revision == 0:
+		return Errorf(EtagMismatch, "it does not exist (any more), and If-Match asks for it; leave the condition out to create it")
+	case c.Revisions != nil && !slices.Contains(c.Revisions, revision):
+		return Errorf(EtagMismatch, "it was changed since you read it: read it again, apply your change to what is there now, and send it with the new ETag")
+	}
+	return nil
 }
