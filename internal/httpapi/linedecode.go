@@ -15,6 +15,7 @@ type lineDecoder struct {
 	objectDecoder
 
 	scanner jsonscan.Scanner
+	targets bool // the member stream says where a record goes, and is required
 
 	// The schema named by the line before, which is mostly the same again.
 	schemaText string
@@ -70,7 +71,10 @@ func (d *lineDecoder) member(rec *stream.Outgoing) error {
 	case "headers":
 		return d.headers(rec)
 	case "stream", "offset": // where the record lay that was read
-		_, err := d.value()
+		v, err := d.value()
+		if err == nil && d.targets && name[0] == 's' {
+			return d.target(v, rec)
+		}
 		return err
 	case "key", "partition", "timestamp", "schema":
 		return d.scalar(string(name), rec)

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
 )
 
 // writeSize is how much of a streamed answer is gathered before it is written
@@ -54,7 +55,7 @@ func (s *lineStream) begin() {
 }
 
 func (s *lineStream) stored(rec *stream.Record) {
-	s.buf = append(appendRecord(s.buf, rec, viewWithoutData), '\n')
+	s.buf = append(recordjson.AppendWithoutData(s.buf, rec), '\n')
 	s.writeFull()
 }
 

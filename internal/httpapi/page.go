@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
 )
 
 const (
@@ -127,12 +128,12 @@ func appendShown(dst []byte, r *stream.Record, v readView) []byte {
 	switch {
 	case v == showData && r.Data != nil:
 		dst = append(dst, `{"data":`...)
-		dst = appendOneLine(dst, r.Data)
+		dst = recordjson.AppendOneLine(dst, r.Data)
 	case v == showValue:
 		dst = append(dst, `{"value":`...)
-		dst = appendBytes(dst, r.Value)
+		dst = recordjson.AppendBytes(dst, r.Value)
 	default:
-		return appendRecord(dst, r, viewRecord)
+		return recordjson.AppendRecord(dst, r)
 	}
 	return append(dst, '}')
 }

@@ -7,6 +7,7 @@ import (
 	"strconv"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
 )
 
 // publish stores one record, or the records of an NDJSON body, or CloudEvents.
@@ -47,7 +48,7 @@ func (a *api) publishOne(x *exchange, r *http.Request, p *publication, format bo
 		return err
 	}
 	a.metrics.recordsStored.Inc()
-	p.answer = appendRecord(p.answer[:0], p.stored(report), viewWithoutData)
+	p.answer = recordjson.AppendWithoutData(p.answer[:0], p.stored(report))
 	p.answer = append(p.answer, '\n')
 	h := x.Header()
 	h["Location"] = []string{recordPath(p.rec.Stream, report.Partition, report.Offset)}

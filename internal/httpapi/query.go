@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
 )
 
 // readQuery calls set for each parameter of the query. Unknown parameters are
@@ -83,9 +84,6 @@ func parseDigits(s string, bits int) (int64, error) {
 	return strconv.ParseInt(s, 10, bits)
 }
 
-// maxTimestamp is the last millisecond that RFC 3339 can write, of year 9999.
-const maxTimestamp = 253402300799999
-
 // parseTimestamp reads a time: RFC 3339, or milliseconds since 1970. It is
 // within 1970 to 9999 and cut to milliseconds, which is what Kafka keeps.
 func parseTimestamp(s string) (time.Time, error) {
@@ -100,7 +98,7 @@ func parseTimestamp(s string) (time.Time, error) {
 }
 
 func timestampOf(ms int64) (time.Time, error) {
-	if ms < 1 || ms > maxTimestamp { // to librdkafka 0 is now
+	if ms < 1 || ms > recordjson.MaxTimestamp { // to librdkafka 0 is now
 		return time.Time{}, badTimestamp()
 	}
 	return time.UnixMilli(ms).UTC(), nil

@@ -9,6 +9,7 @@ import (
 	"unicode"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
 )
 
 // Bounds of what a reader may ask for.
@@ -127,7 +128,7 @@ func parseStart(s string, partitioned bool) (stream.Start, error) {
 		return stream.Start{Kind: stream.FromOffset, Offset: offset}, nil
 	}
 	t, err := time.Parse(time.RFC3339Nano, s)
-	if err != nil || t.UnixMilli() < 0 || t.UnixMilli() > maxTimestamp {
+	if err != nil || t.UnixMilli() < 0 || t.UnixMilli() > recordjson.MaxTimestamp {
 		return stream.Start{}, badParameter("from", "is earliest, latest, a time such as 2026-01-31T12:00:00.123Z (in a query, write + as %2B), a position as it was received, or with partition= an offset")
 	}
 	return stream.Start{Kind: stream.FromTime, Time: t.UTC()}, nil

@@ -6,6 +6,7 @@ import (
 	"github.com/go-chi/chi/v5"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
 )
 
 // getRecord answers one record.
@@ -31,6 +32,6 @@ func (a *api) getRecord(w http.ResponseWriter, r *http.Request) error {
 	}
 	x := exchangeOf(w)
 	x.Header()["Content-Type"] = headerJSON
-	a.send(x, http.StatusOK, append(appendRecord(nil, &rec, viewRecord), '\n'))
+	a.send(x, http.StatusOK, append(recordjson.AppendRecord(nil, &rec), '\n'))
 	return nil
 }

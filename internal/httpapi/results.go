@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
 )
 
 // tally counts the results of an NDJSON request, and keeps what its status
@@ -106,7 +107,7 @@ func (r *results) stored(rec *stream.Record) {
 	}
 	// Pieces that are in use stay where they are when space grows.
 	start := len(r.space)
-	r.space = appendRecord(r.space, rec, viewWithoutData)
+	r.space = recordjson.AppendWithoutData(r.space, rec)
 	r.each = append(r.each, r.space[start:len(r.space):len(r.space)])
 	r.size += len(r.space) - start
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
 )
 
 // schemaInfo is a schema version as it is answered.
@@ -24,7 +25,7 @@ func newSchemaInfo(v *stream.SchemaVersion) schemaInfo {
 		Name:       v.Name,
 		Version:    v.Version,
 		Schema:     jsontext.Value(v.Schema),
-		Registered: v.Registered.UTC().Format(timeLayout),
+		Registered: v.Registered.UTC().Format(recordjson.TimeLayout),
 	}
 	if v.Retention != 0 {
 		kept := retention(v.Retention)

@@ -7,6 +7,7 @@ import (
 	"unicode/utf8"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
 )
 
 // The names of control events; data events have none, so that a page's
@@ -42,16 +43,16 @@ func (f eventFrames) Record(dst []byte, r *stream.Record, position []byte) []byt
 	switch {
 	case f.view == showData && r.Data != nil:
 		dst = append(dst, "data: "...)
-		dst = appendOneLine(dst, r.Data)
+		dst = recordjson.AppendOneLine(dst, r.Data)
 	case f.view == showValue && r.Value != nil && utf8.Valid(r.Value):
 		return append(appendTextLines(dst, r.Value), '\n')
 	case f.view == showRecord:
 		dst = append(dst, "data: "...)
-		dst = appendRecord(dst, r, viewRecord)
+		dst = recordjson.AppendRecord(dst, r)
 	default: // no text can stand for it
 		dst = appendEventName(dst, eventRecord)
 		dst = append(dst, "data: "...)
-		dst = appendRecord(dst, r, viewRecord)
+		dst = recordjson.AppendRecord(dst, r)
 	}
 	return append(dst, "\n\n"...)
 }
@@ -119,7 +120,7 @@ func appendTextLines(dst, text []byte) []byte {
 // appendGap appends a gap as an object.
 func appendGap(dst []byte, g stream.Gap) []byte {
 	dst = append(dst, `{"stream":`...)
-	dst = appendString(dst, g.Stream)
+	dst = recordjson.AppendString(dst, g.Stream)
 	dst = append(dst, `,"partition":`...)
 	dst = strconv.AppendInt(dst, int64(g.Number), 10)
 	dst = append(dst, `,"from":`...)

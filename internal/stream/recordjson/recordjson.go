@@ -1,4 +1,8 @@
-package httpapi
+// Package recordjson writes records as JSON: the record object, which is the
+// one form of a record in all answers, events and webhooks, and its parts.
+//
+// It does not read records, and knows nothing of where the text goes.
+package recordjson
 
 import (
 	"bytes"
@@ -13,22 +17,29 @@ import (
 	"sluice/internal/stream"
 )
 
-// view says how much of a record is written.
-type view int
+// TimeLayout is RFC 3339 with milliseconds, always three digits.
+const TimeLayout = "2006-01-02T15:04:05.000Z07:00"
 
-const (
-	viewWithoutData view = iota // where it lies and what it is: the answer to a publish
-	viewRecord                  // the whole record object
-)
+// MaxTimestamp is the last millisecond that RFC 3339 can write, of year 9999.
+const MaxTimestamp = 253402300799999
 
-// timeLayout is RFC 3339 with milliseconds, always three digits.
-const timeLayout = "2006-01-02T15:04:05.000Z07:00"
+// AppendRecord appends the record object to dst, on one line.
+func AppendRecord(dst []byte, rec *stream.Record) []byte {
+	dst = appendPlace(dst, rec)
+	dst = appendContent(dst, rec)
+	return append(dst, '}')
+}
 
-// appendRecord appends the record object to dst, on one line. It is the one
-// form of a record in all answers.
-func appendRecord(dst []byte, rec *stream.Record, v view) []byte {
+// AppendWithoutData appends the record object without the members data and
+// value: where the record lies and what it is, the answer to a publish.
+func AppendWithoutData(dst []byte, rec *stream.Record) []byte {
+	return append(appendPlace(dst, rec), '}')
+}
+
+// appendPlace appends the object, still open, up to the member schema.
+func appendPlace(dst []byte, rec *stream.Record) []byte {
 	dst = append(dst, `{"stream":`...)
-	dst = appendString(dst, rec.Stream)
+	dst = AppendString(dst, rec.Stream)
 	dst = append(dst, `,"partition":`...)
 	dst = strconv.AppendInt(dst, int64(rec.Partition), 10)
 	dst = append(dst, `,"offset":`...)
@@ -36,26 +47,21 @@ func appendRecord(dst []byte, rec *stream.Record, v view) []byte {
 	dst = append(dst, `,"timestamp":`...)
 	dst = appendTime(dst, rec.Timestamp)
 	dst = append(dst, `,"key":`...)
-	dst = appendBytes(dst, rec.Key)
+	dst = AppendBytes(dst, rec.Key)
 	dst = append(dst, `,"headers":`...)
 	dst = appendHeaders(dst, rec.Headers)
 	dst = append(dst, `,"schema":`...)
 	if rec.Schema == "" {
-		dst = append(dst, "null"...)
-	} else {
-		dst = appendString(dst, rec.Schema)
+		return append(dst, "null"...)
 	}
-	if v == viewRecord {
-		dst = appendContent(dst, rec)
-	}
-	return append(dst, '}')
+	return AppendString(dst, rec.Schema)
 }
 
 // appendContent appends the member data, or value where there is none.
 func appendContent(dst []byte, rec *stream.Record) []byte {
 	if rec.Data != nil {
 		dst = append(dst, `,"data":`...)
-		return appendOneLine(dst, rec.Data)
+		return AppendOneLine(dst, rec.Data)
 	}
 	dst = append(dst, `,"value":`...)
 	if rec.Value == nil { // a tombstone
@@ -67,11 +73,11 @@ func appendContent(dst []byte, rec *stream.Record) []byte {
 // appendTime appends null for a record without a time, and for one that RFC
 // 3339 cannot write.
 func appendTime(dst []byte, t time.Time) []byte {
-	if ms := t.UnixMilli(); t.IsZero() || ms < 0 || ms > maxTimestamp {
+	if ms := t.UnixMilli(); t.IsZero() || ms < 0 || ms > MaxTimestamp {
 		return append(dst, "null"...)
 	}
 	dst = append(dst, '"')
-	dst = t.UTC().AppendFormat(dst, timeLayout)
+	dst = t.UTC().AppendFormat(dst, TimeLayout)
 	return append(dst, '"')
 }
 
@@ -87,7 +93,7 @@ func appendHeaders(dst []byte, headers []stream.Header) []byte {
 		if len(rest) < len(headers) { // not the first
 			dst = append(dst, ',')
 		}
-		dst = appendString(dst, rest[0].Name)
+		dst = AppendString(dst, rest[0].Name)
 		dst = append(dst, ':')
 		dst = appendHeaderValues(dst, rest[:n])
 		rest = rest[n:]
@@ -118,28 +124,28 @@ func groupHeaders(headers []stream.Header) []stream.Header {
 // appendHeaderValues appends what one name has: its value, or a list of them.
 func appendHeaderValues(dst []byte, same []stream.Header) []byte {
 	if len(same) == 1 {
-		return appendBytes(dst, same[0].Value)
+		return AppendBytes(dst, same[0].Value)
 	}
 	dst = append(dst, '[')
 	for i, h := range same {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = appendBytes(dst, h.Value)
+		dst = AppendBytes(dst, h.Value)
 	}
 	return append(dst, ']')
 }
 
-// appendBytes appends a key or a header's value: null, a string, or base64
+// AppendBytes appends a key or a header's value: null, a string, or base64
 // where it is not UTF-8.
-func appendBytes(dst, b []byte) []byte {
+func AppendBytes(dst, b []byte) []byte {
 	switch {
 	case b == nil:
 		return append(dst, "null"...)
 	case !utf8.Valid(b):
 		return appendBase64(dst, b)
 	}
-	return appendString(dst, b)
+	return AppendString(dst, b)
 }
 
 func appendBase64(dst, b []byte) []byte {
@@ -148,17 +154,17 @@ func appendBase64(dst, b []byte) []byte {
 	return append(dst, `"}`...)
 }
 
-// appendString appends a JSON string. What is not UTF-8 becomes U+FFFD; only
+// AppendString appends a JSON string. What is not UTF-8 becomes U+FFFD; only
 // names of headers that other clients wrote can have any.
-func appendString[T ~[]byte | ~string](dst []byte, s T) []byte {
+func AppendString[T ~[]byte | ~string](dst []byte, s T) []byte {
 	dst, _ = jsontext.AppendQuote(dst, s)
 	return dst
 }
 
-// appendOneLine appends JSON, which must be valid: as it is, or without the
+// AppendOneLine appends JSON, which must be valid: as it is, or without the
 // white space between tokens when that breaks lines. Line breaks cannot stand
 // elsewhere in JSON.
-func appendOneLine(dst, data []byte) []byte {
+func AppendOneLine(dst, data []byte) []byte {
 	if !hasLineBreak(data) {
 		return append(dst, data...)
 	}
