@@ -28,6 +28,10 @@ var defaults = ckafka.ConfigMap{
 	// How long a topic that is not there may be one that was just made: the
 	// default is 30 s, and everything that waits for it waits as long.
 	"topic.metadata.propagation.max.ms": 1000,
+	// How long a broker may leave a request unanswered before its connection is
+	// given up: below publish_timeout, so that what waits for a broker that
+	// hangs is sent to the next leader in time. The default is a minute.
+	"socket.timeout.ms": 8000,
 }
 
 // The isolation levels: readCommitted hides what a transaction has not

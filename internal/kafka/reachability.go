@@ -13,14 +13,15 @@ import (
 )
 
 // How often the cluster is asked for a sign of life, how long one may take,
-// and how many may fail in a row. With several brokers a single probe may have
-// met the one that hangs; only librdkafka's word that all connections are down
+// and how many may fail in a row: librdkafka asks first the broker that it asked
+// last, and lets go of one that hangs after socket.timeout.ms, which all probes
+// but the last have for their own. Only its word that all connections are down
 // counts at once.
 const (
 	probeInterval     = time.Second
 	probeDownInterval = 200 * time.Millisecond
 	probeTimeout      = 2 * time.Second
-	probeFailures     = 3
+	probeFailures     = 4
 )
 
 // reachability knows whether any broker answers. Publishers ask it before
