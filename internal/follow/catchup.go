@@ -199,30 +199,29 @@ func (f *Follower) finishPage() {
 	}
 }
 
-// bury tells as a gap what a follower had still to read of a stream that was
-// deleted: both the last look at the layouts and the broker itself must say
-// that it is gone.
+// bury tells as a gap what a follower had still to read of streams that were
+// deleted.
 func (f *Follower) bury(ctx context.Context, s snapshot) ([]byte, pause, error) {
 	b := f.behind
+	var ps []stream.Partition
+	for _, sp := range b.round.left {
+		ps = append(ps, sp.Partition)
+	}
+	_, gone, err := f.hub.boundsOrGone(ctx, ps)
+	if err != nil { // the next look will tell
+		return f.trouble(err, s)
+	}
 	var gaps []stream.Gap
-	gone := map[string]bool{}
 	at := b.at.Clone()
 	for _, sp := range b.round.left {
-		if _, asked := gone[sp.Stream]; !asked {
-			gone[sp.Stream] = f.hub.isGone(sp.Stream)
-			if gone[sp.Stream] {
-				_, err := f.hub.bounds(ctx, []stream.Partition{sp.Partition})
-				gone[sp.Stream] = stream.CodeOf(err) == stream.UnknownStream
-			}
-		}
 		if gone[sp.Stream] {
 			gaps = append(gaps, stream.Gap{Partition: sp.Partition, From: sp.From, To: sp.To})
 			setAt(&at, b.round.layouts, sp.Partition, sp.To)
 		}
 	}
 	b.round = nil
-	if len(gaps) == 0 { // the next look will tell
-		return nil, pause{news: s.news, most: troublePause}, nil
+	if len(gaps) == 0 { // it is there again
+		return nil, pause{news: s.news, most: stuckPause}, nil
 	}
 	return f.tell(gaps, at)
 }

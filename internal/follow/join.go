@@ -89,20 +89,43 @@ func (f *Follower) tell(gaps []stream.Gap, at stream.Position) ([]byte, pause, e
 // know. A stream that is gone begins where the feed is in it: there is nothing
 // else to read.
 func (h *Hub) begins(ctx context.Context, at stream.Position, f *feed, s snapshot) (map[stream.Partition]int64, error) {
-	begins := map[stream.Partition]int64{}
-	var ask []stream.Partition
-	for _, p := range unknown(at, s.layouts, f.selects) {
-		if h.isGone(p.Stream) {
+	ps := unknown(at, s.layouts, f.selects)
+	bounds, gone, err := h.boundsOrGone(ctx, ps)
+	begins := make(map[stream.Partition]int64, len(ps))
+	for _, p := range ps {
+		if gone[p.Stream] {
 			begins[p] = offsetIn(s.at, s.layouts, p)
 		} else {
-			ask = append(ask, p)
+			begins[p] = bounds[p].Begin
 		}
 	}
-	bounds, err := h.bounds(ctx, ask)
-	for p, b := range bounds {
-		begins[p] = b.Begin
-	}
 	return begins, err
+}
+
+// boundsOrGone asks for the bounds of partitions, and finds out which of their
+// streams are gone: both the last look at the layouts and the broker itself
+// must say so. Where they disagree the error is UnknownStream.
+func (h *Hub) boundsOrGone(ctx context.Context, ps []stream.Partition) (bounds map[stream.Partition]stream.Bounds, gone map[string]bool, err error) {
+	bounds, err = h.bounds(ctx, ps)
+	if stream.CodeOf(err) != stream.UnknownStream {
+		return bounds, nil, err
+	}
+	bounds, gone = map[stream.Partition]stream.Bounds{}, map[string]bool{}
+	for _, p := range ps {
+		if gone[p.Stream] {
+			continue
+		}
+		one, err := h.bounds(ctx, []stream.Partition{p})
+		switch {
+		case err == nil:
+			bounds[p] = one[p]
+		case stream.CodeOf(err) == stream.UnknownStream && h.isGone(p.Stream):
+			gone[p.Stream] = true
+		default:
+			return nil, nil, err
+		}
+	}
+	return bounds, gone, nil
 }
 
 // ahead finds the partitions in which a follower is further than its feed:
@@ -112,10 +135,6 @@ func (f *Follower) ahead(ctx context.Context, s snapshot) ([]stream.Gap, pause, 
 	b := f.behind
 	var ps []stream.Partition
 	for _, sp := range between(s.at, b.at, s.layouts, f.feed.selects) {
-		if f.hub.isGone(sp.Stream) { // nothing will come: the feed is there
-			setAt(&b.at, s.layouts, sp.Partition, sp.From)
-			continue
-		}
 		ps = append(ps, sp.Partition)
 	}
 	if len(ps) == 0 {
@@ -126,11 +145,13 @@ func (f *Follower) ahead(ctx context.Context, s snapshot) ([]stream.Gap, pause, 
 		return nil, p, nil
 	}
 	b.asked = time.Now()
-	bounds, err := f.hub.bounds(ctx, ps)
+	bounds, gone, err := f.hub.boundsOrGone(ctx, ps)
 	var gaps []stream.Gap
 	for _, id := range ps {
 		at := offsetIn(b.at, s.layouts, id)
-		if end, ok := bounds[id]; ok && end.End < at {
+		if gone[id.Stream] { // nothing will come: the feed is there
+			setAt(&b.at, s.layouts, id, offsetIn(s.at, s.layouts, id))
+		} else if end, ok := bounds[id]; ok && end.End < at {
 			gaps = append(gaps, stream.Gap{Partition: id, From: at, To: end.End})
 		}
 	}

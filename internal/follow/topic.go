@@ -186,6 +186,9 @@ func (h *Hub) widen(t *topic, fd found) {
 
 // begin gives a partition's first offset, 0 where it does not exist.
 func (fd found) begin(n int) int64 {
+	if n >= fd.layout.Partitions {
+		return 0
+	}
 	return fd.bounds[stream.Partition{Stream: fd.layout.Stream, Number: int32(n)}].Begin
 }
 
