@@ -8,18 +8,23 @@ import (
 )
 
 // ensureLog makes the log's topic, or checks the one that is there: a log in a
-// topic that is not compacted, or of several partitions, would lose state.
-func (a *Admin) ensureLog(ctx context.Context, name string) error {
-	compact := "compact"
+// topic that is not compacted would lose state, and where an entity is rests on
+// the number of partitions.
+func (a *Admin) ensureLog(ctx context.Context, name string, partitions int) error {
 	t, err := a.Topic(ctx, name)
 	if stream.CodeOf(err) == stream.UnknownStream {
-		return a.createLog(ctx, name)
+		if err := a.createLog(ctx, name, partitions); err != nil {
+			return err
+		}
+		t, err = a.Topic(ctx, name) // somebody else may have been faster
 	}
+	compact := "compact"
 	switch {
 	case err != nil:
 		return err
-	case t.Partitions != 1:
-		return stream.Errorf(stream.KafkaUnavailable, "the topic %s must have one partition, and has %d", name, t.Partitions)
+	case t.Partitions != partitions:
+		return stream.Errorf(stream.KafkaUnavailable, "the topic %s has %d partitions, and must have %d: the count is fixed, for records are found by it; "+
+			"restore the topic, or delete it if what the gateways keep in it may be lost", name, t.Partitions, partitions)
 	case t.Config["cleanup.policy"] != compact:
 		a.cluster.log.Warn("the log's topic was not compacted; it is now", slog.String("topic", name))
 		return a.Configure(ctx, name, map[string]*string{"cleanup.policy": &compact})
@@ -29,7 +34,7 @@ func (a *Admin) ensureLog(ctx context.Context, name string) error {
 
 // createLog makes the log's topic. Where there are three replicas, two must
 // have a write before it counts.
-func (a *Admin) createLog(ctx context.Context, name string) error {
+func (a *Admin) createLog(ctx context.Context, name string, partitions int) error {
 	rf, err := a.defaultReplication(ctx)
 	if err != nil {
 		return err
@@ -38,6 +43,6 @@ func (a *Admin) createLog(ctx context.Context, name string) error {
 	if rf >= maxReplicationFactor {
 		cfg["min.insync.replicas"] = "2"
 	}
-	_, err = a.Create(ctx, stream.TopicSpec{Name: name, Partitions: 1, ReplicationFactor: rf, Config: cfg})
+	_, err = a.Create(ctx, stream.TopicSpec{Name: name, Partitions: partitions, ReplicationFactor: rf, Config: cfg})
 	return err
 }

@@ -17,6 +17,8 @@ type metrics struct {
 	delivery     prometheus.Histogram
 	logOffset    *prometheus.GaugeVec
 
+	fleetPartitions prometheus.Gauge
+
 	queueRecords *prometheus.GaugeVec
 	queueBytes   *prometheus.GaugeVec
 	roundTrip    *prometheus.GaugeVec
@@ -45,7 +47,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 			Namespace: "sluice", Subsystem: "kafka", Name: "delivery_seconds", Help: "Time from queueing a record to its delivery report.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
 		}),
-		logOffset:    gauge("log_offset", "Next offset that a replicated log of the gateway's own state will read.", "log"),
+		logOffset: gauge("log_offset", "Next offset that a replicated log of the gateway's own state will read; of several partitions their sum.", "log"),
+		fleetPartitions: f.NewGauge(prometheus.GaugeOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "fleet_partitions", Help: "Partitions of the subscriptions that this gateway works for.",
+		}),
 		queueRecords: gauge("client_queue_records", "Records in librdkafka's queues.", "client"),
 		queueBytes:   gauge("client_queue_bytes", "Bytes of the records in librdkafka's queues.", "client"),
 		roundTrip:    gauge("broker_round_trip_seconds", "Median round trip to the broker within the last statistics interval.", "client", "broker"),

@@ -19,9 +19,13 @@ import (
 // superseded are tombstoned, so the state is a function of the records that
 // have no tombstone: the same on every gateway, from whatever offset on
 // compaction has worked.
+//
+// A log of several partitions has a replica for each: an entity's records are
+// all in one, and so is what tombstones them.
 type replica struct {
 	entities map[string]*history
-	keys     map[string]string // key → entity, to find a tombstone's record
+	keys     map[string]string        // key → entity, to find a tombstone's record
+	foreign  func(entity string) bool // which entities belong into another partition; nil: none
 }
 
 // history is an entity's records that have no tombstone, in no order.
@@ -65,6 +69,9 @@ func (r *replica) apply(offset int64, key string, value []byte) (e stream.Entry,
 	rec, entity, err := parseLogRecord(offset, key, value)
 	if err != nil {
 		return stream.Entry{}, false, err
+	}
+	if r.foreign != nil && r.foreign(entity) {
+		return stream.Entry{}, false, fmt.Errorf("the record at offset %d, of %q, belongs into another partition", offset, entity)
 	}
 	if _, known := r.keys[key]; known {
 		return stream.Entry{}, false, fmt.Errorf("the key %q occurs a second time", key)
