@@ -1,0 +1,196 @@
+package webhook
+
+import (
+	"bytes"
+	"encoding/base64"
+	"mime"
+	"net/http"
+	"net/textproto"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+
+	"sluice/internal/stream"
+	"sluice/internal/stream/recordjson"
+)
+
+// Record headers of CloudEvents' Kafka binding, binary content mode.
+const (
+	eventPrefix = "ce_"
+	eventType   = "content-type"
+)
+
+const attrContentType = "datacontenttype"
+
+// attribute is a context attribute of an event, in the canonical string form.
+type attribute struct{ name, value string }
+
+// event is a record as a CloudEvent.
+type event struct {
+	attributes  []attribute // datacontenttype is not among them
+	contentType string      // "": there is no data
+	data        []byte
+	isJSON      bool // data is JSON, and meant so
+}
+
+// eventOf gives the event that was published as the record, as it was, or makes
+// one of any other record: its source is the stream, its id the topic's,
+// partition and offset, so the same record is the same event for everybody.
+func eventOf(rec *stream.Record, topicID string) *event {
+	e := &event{data: rec.Value, contentType: typeBytes}
+	switch {
+	case rec.Data != nil:
+		e.data, e.contentType, e.isJSON = rec.Data, typeJSON, true
+	case rec.Value == nil:
+		e.contentType = ""
+	}
+	if e.published(rec.Headers) {
+		return e
+	}
+	kind, _, _ := strings.Cut(rec.Schema, ":")
+	switch {
+	case kind != "":
+	case rec.Value == nil:
+		kind = "sluice.tombstone"
+	default:
+		kind = "sluice.record"
+	}
+	partition, offset := strconv.Itoa(int(rec.Partition)), strconv.FormatInt(rec.Offset, 10)
+	e.attributes = []attribute{
+		{"specversion", "1.0"},
+		{"id", topicID + "-" + partition + "-" + offset},
+		{"source", "/streams/" + rec.Stream},
+		{"type", kind},
+	}
+	if ms := rec.Timestamp.UnixMilli(); !rec.Timestamp.IsZero() && ms >= 0 && ms <= recordjson.MaxTimestamp {
+		e.add("time", rec.Timestamp.UTC().Format(recordjson.TimeLayout))
+	}
+	e.add("partitionkey", string(rec.Key))
+	e.add("sluiceschema", rec.Schema)
+	e.add("sluicepartition", partition)
+	e.add("sluiceoffset", offset)
+	return e
+}
+
+// published fills the event from the headers of a record that was published as
+// one, and says whether it was.
+func (e *event) published(headers []stream.Header) bool {
+	contentType := ""
+	for _, h := range headers {
+		if name, found := strings.CutPrefix(h.Name, eventPrefix); found && isAttribute(name) && name != attrContentType {
+			e.add(name, string(h.Value))
+		}
+		if h.Name == eventType && isHeaderText(h.Value) {
+			contentType = string(h.Value)
+		}
+	}
+	for _, name := range []string{"specversion", "id", "source", "type"} {
+		if !slices.ContainsFunc(e.attributes, func(a attribute) bool { return a.name == name }) {
+			e.attributes = nil
+			return false
+		}
+	}
+	if contentType != "" && e.contentType != "" {
+		e.contentType, e.isJSON = contentType, e.isJSON && isJSONType(contentType)
+	}
+	return true
+}
+
+// add adds an attribute that is not there yet, if CloudEvents can carry the
+// value.
+func (e *event) add(name, value string) {
+	has := slices.ContainsFunc(e.attributes, func(a attribute) bool { return a.name == name })
+	if !has && value != "" && isAttributeText(value) {
+		e.attributes = append(e.attributes, attribute{name, value})
+	}
+}
+
+// binary gives the body in binary mode, and sets the attributes as headers.
+func (e *event) binary(h http.Header) []byte {
+	for _, a := range e.attributes {
+		h[textproto.CanonicalMIMEHeaderKey("ce-"+a.name)] = []string{percentEncode(a.value)}
+	}
+	if e.contentType == "" {
+		return nil
+	}
+	setType(h, e.contentType)
+	return e.data
+}
+
+// appendTo appends the event in structured mode, as JSON.
+func (e *event) appendTo(b []byte) []byte {
+	b = append(b, '{')
+	for _, a := range e.attributes {
+		b = appendMember(b, a.name, a.value)
+	}
+	if e.contentType == "" {
+		return append(bytes.TrimSuffix(b, []byte(",")), '}')
+	}
+	b = appendMember(b, attrContentType, e.contentType)
+	if e.isJSON {
+		b = append(b, `"data":`...)
+		b = append(b, e.data...)
+		return append(b, '}')
+	}
+	b = append(b, `"data_base64":"`...)
+	b = base64.StdEncoding.AppendEncode(b, e.data)
+	return append(b, '"', '}')
+}
+
+func appendMember(b []byte, name, value string) []byte {
+	b = recordjson.AppendString(b, name)
+	b = append(b, ':')
+	b = recordjson.AppendString(b, value)
+	return append(b, ',')
+}
+
+// percentEncode writes a value for an HTTP header (CloudEvents' HTTP binding,
+// 3.1.3.2).
+func percentEncode(s string) string {
+	var b []byte
+	for i := range len(s) {
+		c := s[i]
+		if c <= ' ' || c >= 0x7f || c == '"' || c == '%' {
+			const digits = "0123456789ABCDEF"
+			b = append(b, '%', digits[c>>4], digits[c&15])
+			continue
+		}
+		b = append(b, c)
+	}
+	return string(b)
+}
+
+// isAttribute says whether s can name an attribute.
+func isAttribute(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
+			return false
+		}
+	}
+	return s != "" && s != "data"
+}
+
+// isAttributeText says whether an attribute can have the value (CloudEvents
+// 1.0.2, type system, String).
+func isAttributeText(s string) bool {
+	if !utf8.ValidString(s) {
+		return false
+	}
+	for _, r := range s {
+		switch {
+		case r < 0x20, 0x7f <= r && r < 0xa0: // control characters
+			return false
+		case 0xfdd0 <= r && r <= 0xfdef, r&0xfffe == 0xfffe: // noncharacters
+			return false
+		}
+	}
+	return true
+}
+
+// isJSONType says whether data of the type is JSON.
+func isJSONType(contentType string) bool {
+	mediaType, _, err := mime.ParseMediaType(contentType)
+	_, subtype, _ := strings.Cut(mediaType, "/")
+	return err == nil && (subtype == "json" || strings.HasSuffix(subtype, "+json"))
+}

@@ -1,0 +1,238 @@
+package webhook
+
+import (
+	"bytes"
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"net/netip"
+	"strconv"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/internal/stream"
+)
+
+// Bounds of one attempt, beside the subscription's timeout for the whole.
+const (
+	connectTime    = 5 * time.Second  // for TCP, over all addresses of a name
+	handshakeTime  = 5 * time.Second  // for TLS
+	restTime       = time.Second      // for an answer's body, once its status has told all
+	defaultTimeout = 15 * time.Second // for the whole, where the subscription says nothing
+	maxHeaders     = 64 << 10         // bytes of an answer's headers
+	maxRest        = 64 << 10         // bytes of an answer's body that are read so that the connection can be used again
+	maxPublished   = 1 << 20          // bytes of an answer's body with records
+	maxAgain       = 2                // requests that are sent again over another connection
+)
+
+// Bounds of the connections that are kept for the next delivery.
+const (
+	idleConnections = 2048
+	idlePerEndpoint = 256
+	idleTime        = 60 * time.Second
+)
+
+// errTimeout tells the end of the subscription's timeout from others.
+var errTimeout = errors.New("the subscription's timeout is over")
+
+// Options are what a Sender needs. Logger and Registerer are required.
+type Options struct {
+	Version       string         // of the gateway, for User-Agent; "" leaves it out
+	AllowNetworks []netip.Prefix // where deliveries go all the same, of networks that are refused
+	Resolver      *net.Resolver  // nil: the system's
+	RootCAs       *x509.CertPool // who may sign the endpoints' certificates; nil: the system's
+
+	// DecodeLine reads a line of an answer that publishes; the record may share
+	// memory with the line. Its errors are shown to people. Without it no
+	// answer publishes.
+	DecodeLine func(line []byte) (stream.Outgoing, error)
+
+	Logger     *slog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Sender makes attempts of deliveries. It may be used by several goroutines.
+type Sender struct {
+	networks   networks
+	resolver   *net.Resolver
+	dialer     *net.Dialer
+	transport  *http.Transport
+	userAgent  []string
+	decodeLine func([]byte) (stream.Outgoing, error)
+	logger     *slog.Logger
+	metrics    *metrics
+}
+
+// New makes a sender; Close lets go of its connections.
+func New(o Options) *Sender {
+	s := &Sender{
+		networks:   newNetworks(o.AllowNetworks),
+		resolver:   o.Resolver,
+		userAgent:  []string{"Sluice"},
+		decodeLine: o.DecodeLine,
+		logger:     o.Logger,
+		metrics:    newMetrics(o.Registerer),
+	}
+	if s.resolver == nil {
+		s.resolver = net.DefaultResolver
+	}
+	if o.Version != "" {
+		s.userAgent = []string{"Sluice/" + o.Version}
+	}
+	s.dialer = &net.Dialer{Timeout: connectTime, Resolver: s.resolver, Control: s.networks.control}
+	s.transport = newTransport(s.dial, o.RootCAs)
+	return s
+}
+
+// newTransport makes what keeps connections. It knows no proxies: the
+// environment's would be asked to connect where this process must not.
+func newTransport(dial func(context.Context, string, string) (net.Conn, error), roots *x509.CertPool) *http.Transport {
+	return &http.Transport{
+		DialContext:            dial,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(idlePerEndpoint)},
+		TLSHandshakeTimeout:    handshakeTime,
+		ForceAttemptHTTP2:      true,
+		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // dead connections are noticed
+		DisableCompression:     true,                                                                               // an answer of a few bytes must not become gigabytes
+		MaxIdleConns:           idleConnections,
+		MaxIdleConnsPerHost:    idlePerEndpoint,
+		IdleConnTimeout:        idleTime,
+		MaxResponseHeaderBytes: maxHeaders,
+	}
+}
+
+// dial makes a connection, and counts.
+func (s *Sender) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := s.dialer.DialContext(ctx, network, address)
+	switch {
+	case err == nil:
+		s.metrics.connections.Inc()
+	case errors.Is(err, errRefusedNetwork):
+		s.metrics.refused.Inc()
+	}
+	return conn, err
+}
+
+// Close closes the connections that are not in use. Attempts under way end by
+// themselves or with their contexts.
+func (s *Sender) Close() { s.transport.CloseIdleConnections() }
+
+// Send makes one attempt, which ends within the subscription's timeout. When
+// ctx ends first the outcome is DeliveryCancelled, and whether the endpoint got
+// the delivery is not known.
+func (s *Sender) Send(ctx context.Context, d *stream.Delivery) stream.Attempt {
+	a := stream.Attempt{At: time.Now()}
+	s.attempt(ctx, d, &a)
+	a.Took = time.Since(a.At)
+	s.metrics.attempts.WithLabelValues(a.Outcome.String()).Inc()
+	s.metrics.seconds.Observe(a.Took.Seconds())
+	if s.logger.Enabled(ctx, slog.LevelDebug) { // attributes are made for each record that is delivered
+		s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery attempted", slog.String("subscription", d.Subscription.ID), slog.String("delivery_id", d.ID),
+			slog.Int("attempt", d.Attempt), slog.String("outcome", a.Outcome.String()), slog.Int("status", a.Status), slog.Duration("took", a.Took), slog.String("detail", a.Detail))
+	}
+	return a
+}
+
+func (s *Sender) attempt(ctx context.Context, d *stream.Delivery, a *stream.Attempt) {
+	whole, cancel := context.WithTimeoutCause(ctx, timeoutOf(d), errTimeout)
+	defer cancel()
+	req, err := s.request(whole, d, a.At)
+	if err != nil {
+		a.Outcome, a.Detail = stream.DeliveryFailed, err.Error()
+		return
+	}
+	resp, err := s.transport.RoundTrip(req)
+	if err != nil {
+		a.Outcome, a.Detail = describeFailure(ctx, whole, d, err)
+		return
+	}
+	defer resp.Body.Close()
+	a.Status = resp.StatusCode
+	a.Outcome = outcomeOf(resp.StatusCode)
+	if a.Outcome == stream.DeliveryDone && d.Subscription.Publishes != "" && s.decodeLine != nil {
+		s.take(ctx, whole, d, resp, a)
+		return
+	}
+	// The status has told all. A body that comes slowly or never ends is not
+	// waited for: its connection is given up.
+	rest := time.AfterFunc(restTime, cancel)
+	defer rest.Stop()
+	body := readRest(resp.Body)
+	if a.Outcome != stream.DeliveryDone {
+		a.RetryAfter = retryAfter(resp.Header, a.At)
+		a.Detail = describeAnswer(resp, body, d.Subscription.Endpoint)
+	}
+}
+
+// timeoutOf gives the time for the whole of an attempt.
+func timeoutOf(d *stream.Delivery) time.Duration {
+	if d.Subscription.Timeout <= 0 {
+		return defaultTimeout
+	}
+	return d.Subscription.Timeout
+}
+
+// request makes the signed request of an attempt.
+func (s *Sender) request(ctx context.Context, d *stream.Delivery, at time.Time) (*http.Request, error) {
+	endpoint := d.Subscription.Endpoint
+	u, err := parseURL(endpoint.URL)
+	if err != nil {
+		return nil, errors.New("the endpoint's url cannot be used; set another")
+	}
+	keys := endpoint.Keys(at)
+	if len(keys) == 0 {
+		return nil, errors.New("the subscription has no secret to sign with; rotate it")
+	}
+	h := make(http.Header, 16)
+	setCustom(h, endpoint.Headers)
+	body := compose(d, h)
+	sign(h, d.ID, at, keys, body)
+	h["User-Agent"] = s.userAgent
+	h["Accept-Encoding"] = []string{"identity"}
+	// Empty, it is not sent: it tells net/http that the request may be sent
+	// again when a connection that was kept turns out to be closed.
+	h["Idempotency-Key"] = []string{}
+	h[headerSubscription] = []string{d.Subscription.ID}
+	h[headerAttempt] = []string{strconv.Itoa(d.Attempt)}
+	h[headerStream] = []string{d.Records[0].Stream}
+	h[headerPartition] = []string{strconv.Itoa(int(d.Records[0].Partition))}
+	h[headerOffset] = []string{strconv.FormatInt(d.Records[0].Offset, 10)}
+	req := &http.Request{
+		Method: http.MethodPost, URL: u, Host: u.Host, Header: h, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Body: http.NoBody, ContentLength: int64(len(body)),
+	}
+	if len(body) > 0 {
+		setBody(req, body)
+	}
+	return req.WithContext(ctx), nil
+}
+
+// setBody sets a body that can be sent again, but not often: an endpoint may
+// close each connection because of what it is sent.
+func setBody(req *http.Request, body []byte) {
+	again := 0
+	req.Body = io.NopCloser(bytes.NewReader(body))
+	req.GetBody = func() (io.ReadCloser, error) {
+		if again++; again > maxAgain {
+			return nil, io.ErrUnexpectedEOF
+		}
+		return io.NopCloser(bytes.NewReader(body)), nil
+	}
+}
+
+// readRest reads a body up to its bound, and gives its beginning. Only what was
+// read to its end leaves a connection that can be used again.
+func readRest(body io.Reader) []byte {
+	var begin bytes.Buffer
+	rest := io.LimitReader(body, maxRest)
+	// What cannot be read does not matter any more.
+	_, _ = io.CopyN(&begin, rest, maxExcerptSource)
+	_, _ = io.Copy(io.Discard, rest)
+	return begin.Bytes()
+}
