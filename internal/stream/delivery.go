@@ -82,6 +82,7 @@ type SubscriptionStatus struct {
 	ID, State, Reason string
 	Partitions        []PartitionStatus // sorted by stream and number
 	Lag               int64             // of all partitions together
+	DeadLetters       int64             // records that wait for a redrive, at most
 	Health            Health            // zero At: no owner has written one yet
 }
 
