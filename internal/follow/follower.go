@@ -53,13 +53,17 @@ func (h *Hub) Follow(ctx context.Context, r stream.Reading, frames stream.Frames
 
 // start places a new follower.
 func (f *Follower) start(ctx context.Context, start stream.Start) error {
-	switch start.Kind {
-	case stream.FromLatest:
-		f.feed.mu.Lock()
-		defer f.feed.mu.Unlock()
-		f.cursor, f.token = f.feed.ring.head, f.feed.runningLocked()
-		return f.feed.err
-	case stream.FromPosition:
+	f.feed.mu.Lock()
+	f.cursor, f.token = f.feed.ring.head, f.feed.runningLocked()
+	err := f.feed.err
+	f.feed.mu.Unlock()
+	if err == nil && len(f.token) > stream.MaxPosition {
+		err = errTooWide()
+	}
+	if err != nil || start.Kind == stream.FromLatest {
+		return err
+	}
+	if start.Kind == stream.FromPosition {
 		token := start.Position.AppendText(nil)
 		if cursor, ok := f.feed.seek(token, f.hub.seed); ok {
 			f.cursor, f.token = cursor, token
@@ -67,7 +71,7 @@ func (f *Follower) start(ctx context.Context, start stream.Start) error {
 		}
 	}
 	at, err := f.hub.resolve(ctx, start, f.feed)
-	f.behind = &behind{at: at, size: firstPage}
+	f.token, f.behind = nil, &behind{at: at, size: firstPage}
 	return err
 }
 

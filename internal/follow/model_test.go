@@ -3,6 +3,7 @@ package follow_test
 import (
 	"bytes"
 	"context"
+	"flag"
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
@@ -29,15 +30,21 @@ func newHub(c *cluster, change func(*follow.Options)) *follow.Hub {
 	return follow.New(o)
 }
 
+// modelSeeds and modelSteps say how long TestModel plays; more finds more:
+// go test -run TestModel ./internal/follow -model.seeds 500 -model.steps 500.
+var (
+	modelSeeds = flag.Uint64("model.seeds", 8, "how many seeds TestModel plays")
+	modelFirst = flag.Uint64("model.first", 1, "the first of them")
+	modelSteps = flag.Int("model.steps", 250, "how many steps each of them has")
+)
+
 // TestModel lets followers of all kinds read a cluster in which everything
 // happens, and checks that each is given each record of its pattern once and
-// in order, from its start on, and is told what is gone.
+// in order, from its start on, and is told what is gone. Each subtest is named
+// after its seed; what happens under a seed still depends a little on how
+// goroutines are scheduled.
 func TestModel(t *testing.T) {
-	seeds, first := 60, uint64(1)
-	if testing.Short() {
-		seeds = 10
-	}
-	for seed := first; seed < first+uint64(seeds); seed++ {
+	for seed := *modelFirst; seed < *modelFirst+*modelSeeds; seed++ {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) { runModel(t, seed) })
 		})
@@ -67,7 +74,7 @@ func runModel(t *testing.T, seed uint64) {
 	}
 	m.create("a", 2)
 	m.create("b.x", 1)
-	for range 500 {
+	for range *modelSteps {
 		m.step()
 		<-time.After(time.Duration(rng.IntN(60)) * time.Millisecond)
 	}

@@ -160,10 +160,11 @@ func (h *Hub) compare(k *look, seen map[string]stream.Layout) {
 				}
 			}
 		}
-		if t := h.topics[id]; t != nil && t.layout != layout || len(news) > 0 {
+		t := h.topics[id]
+		if t != nil && t.layout != layout || len(news) > 0 {
 			k.founds = append(k.founds, found{layout: layout, asked: k.asked, feeds: slices.Compact(news)})
 		}
-		if t := h.topics[id]; t != nil {
+		if t != nil && t.layout.TopicID == layout.TopicID {
 			for _, p := range t.parts {
 				if p != nil && p.lost.Load() {
 					k.lost = append(k.lost, p)
