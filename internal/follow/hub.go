@@ -101,14 +101,15 @@ type Hub struct {
 	followers int
 
 	// What follows belongs to the tail's goroutine.
-	tail    Tail
-	memory  memory
-	held    []*feed // feeds whose locks it holds
-	idle    []*part // what the tail is to follow and does not yet
-	tailed  int     // how many partitions the tail follows
-	token   []byte  // scratch
-	frame   []byte  // scratch
-	sweptAt time.Time
+	tail     Tail
+	memory   memory
+	held     []*feed // feeds whose locks it holds
+	idle     []*part // what the tail is to follow and does not yet
+	tailed   int     // how many partitions the tail follows
+	token    []byte  // scratch
+	frame    []byte  // scratch
+	sweptAt  time.Time
+	taskedAt time.Time
 }
 
 // New makes a hub. It reads nothing before somebody follows.

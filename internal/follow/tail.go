@@ -7,8 +7,15 @@ import (
 	"sluice/internal/stream"
 )
 
+// How long the tail waits for news, which is how long a task may wait for it:
+// each wait costs a wake-up, so that it is long where there was no task lately.
 const (
-	pollWait   = 20 * time.Millisecond // how long the tail waits for news, and tasks wait for the tail
+	pollWait     = 10 * time.Millisecond
+	pollIdle     = 100 * time.Millisecond
+	pollIdleFrom = time.Second // after the last task
+)
+
+const (
 	sweepEvery = time.Second
 	grace      = 5 * time.Second // how long a feed outlives its last follower, who may come back
 )
@@ -25,7 +32,7 @@ func (h *Hub) runTail() {
 		h.runTasks()
 		h.follow()
 		if h.tailed > 0 {
-			h.deliver(h.tail.Poll(pollWait))
+			h.deliver(h.tail.Poll(h.patience()))
 		} else {
 			h.rest()
 		}
@@ -35,11 +42,22 @@ func (h *Hub) runTail() {
 	}
 }
 
+// patience is how long the tail may wait for news now.
+func (h *Hub) patience() time.Duration {
+	if time.Since(h.taskedAt) < pollIdleFrom {
+		return pollWait
+	}
+	return pollIdle
+}
+
 func (h *Hub) runTasks() {
 	h.mu.Lock()
 	tasks := h.tasks
 	h.tasks = nil
 	h.mu.Unlock()
+	if len(tasks) > 0 {
+		h.taskedAt = time.Now()
+	}
 	for _, task := range tasks {
 		task()
 	}
