@@ -54,14 +54,15 @@ func reason(err error) string {
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "the endpoint refused the connection"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return "the connection broke before there was an answer"
+		return "the connection broke before there was a complete answer"
 	case errors.As(err, &timeout) && timeout.Timeout():
 		return "the connection to the endpoint was not made within 5s"
 	}
 	if dial, ok := errors.AsType[*net.OpError](err); ok && dial.Op == "dial" {
 		return "the endpoint cannot be reached: " + excerpt([]byte(dial.Err.Error()))
 	}
-	return "the request failed: " + excerpt([]byte(err.Error()))
+	words := strings.ReplaceAll(err.Error(), "net/http: ", "") // people are not told what this is made of
+	return "the request failed: " + excerpt([]byte(strings.TrimPrefix(words, "HTTP/1.x transport connection broken: ")))
 }
 
 // describeAnswer says what an endpoint answered that did not take a delivery.
