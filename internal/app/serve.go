@@ -25,11 +25,6 @@ const (
 	probeEvery   = 50 * time.Millisecond
 )
 
-// gcPercent lets the heap grow to five times what is in use before it is
-// cleaned, unless GOGC says otherwise: what is in use are a few megabytes, and
-// publishing would spend a tenth of its time on cleaning them.
-const gcPercent = 400
-
 // version is set by the linker: -X sluice/internal/app.version=1.2.3.
 var version string
 
@@ -49,9 +44,7 @@ func Version() string {
 // Serve runs a gateway until ctx ends. A first-time user, who runs it with the
 // embedded broker, is told on out what to try.
 func Serve(ctx context.Context, c config.Config, out, errs io.Writer) error {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
-	}
+	go tuneCollector(ctx) // ends with ctx
 	a, err := New(Options{Config: c, Log: newLogger(c.Log, errs), Version: Version()})
 	if err != nil {
 		return err

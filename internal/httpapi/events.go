@@ -44,16 +44,15 @@ func (a *api) getEvents(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return a.refuseReader(x, r, err)
 	}
-	defer f.Close()
 	beginEvents(x)
 	if r.Method == http.MethodHead {
+		f.Close()
 		return nil
 	}
-	open := a.events.open.WithLabelValues(kind)
-	open.Inc()
-	defer open.Dec()
-	s := &eventStream{a: a, x: x, out: a.newOutflow(x), follower: f}
-	return s.run(r.Context())
+	s := &eventStream{a: a, x: x, out: a.newOutflow(x), follower: f, kind: kind}
+	ctx := r.Context()
+	x.rest = func() { s.run(ctx) }
+	return nil
 }
 
 // askedEvents understands the request: it gives what begins the reading.
@@ -126,25 +125,30 @@ type eventStream struct {
 	x        *exchange
 	out      outflow
 	follower Follower
+	kind     string
 	buf      []byte
 }
 
 // run sends events until something ends the stream. An error of writing cuts
 // the connection: nothing more can be said on it.
-func (s *eventStream) run(ctx context.Context) error {
-	s.a.Log.LogAttrs(ctx, slog.LevelInfo, "event stream opened", slog.String("request_id", s.x.id))
+func (s *eventStream) run(ctx context.Context) {
+	defer s.follower.Close()
+	open := s.a.events.open.WithLabelValues(s.kind)
+	open.Inc()
+	defer open.Dec()
+	start := time.Now()
 	reason, err := s.send(ctx)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
 		reason = endSlow
 	}
 	s.a.events.ended.WithLabelValues(string(reason)).Inc()
 	s.a.events.bytes.Add(float64(s.x.written))
-	s.a.Log.LogAttrs(ctx, slog.LevelDebug, "event stream ended",
-		slog.String("reason", string(reason)), slog.String("request_id", s.x.id))
+	s.a.Log.LogAttrs(ctx, slog.LevelInfo, "event stream ended", slog.String("reason", string(reason)),
+		slog.Int64("bytes_out", s.x.written), slog.Float64("duration_s", time.Since(start).Round(time.Millisecond).Seconds()),
+		slog.String("request_id", s.x.id))
 	if err != nil {
 		panic(http.ErrAbortHandler)
 	}
-	return nil
 }
 
 // send gives why the stream ended. The error is one of writing.

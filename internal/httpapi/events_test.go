@@ -94,10 +94,13 @@ func TestAnEventStreamFromItsOpeningOn(t *testing.T) {
 		if diff := cmp.Diff([]string{"id: p1.a\ndata: 1\n\nid: p1.b\ndata: 2\n\n", "id: p1.c\ndata: 3\n\n"}, c.taken()); diff != "" {
 			t.Errorf("events: want (-), got (+):\n%s", diff)
 		}
+		if len(g.log.lines("request")) != 1 || g.metric(t, `sluice_http_requests_in_flight`) != 1 || g.metric(t, `sluice_http_event_streams{kind="pattern"}`) != 1 {
+			t.Error("it is not open, or counts as a request beside the one for the metrics")
+		}
 		cancel()
 		<-done
 		f.wantClosed(t)
-		if len(g.log.lines("event stream opened")) != 1 || g.metric(t, `sluice_http_event_streams_ended_total{reason="gone"}`) != 1 {
+		if len(g.log.lines("event stream ended")) != 1 || g.metric(t, `sluice_http_event_streams_ended_total{reason="gone"}`) != 1 {
 			t.Error("its opening or its end was not noted")
 		}
 	})

@@ -24,6 +24,11 @@ type exchange struct {
 	received int64          // bytes of the request's body
 	code     stream.Code    // of the problem answered, "" for none
 	outcome  stream.Outcome // of the record should this publish fail without saying; "" elsewhere
+
+	// rest is what is left of the answer when the handler has returned; nil:
+	// nothing. It is for event streams, which are open for an hour: they need
+	// none of the middleware around them, which would double their memory.
+	rest func()
 }
 
 // exchangeOf gives the exchange behind the writer. Every handler runs within
@@ -44,7 +49,9 @@ func begin(next http.Handler) http.Handler {
 			// middleware, means that nothing was stored.
 			x.outcome = stream.NotStored
 		}
-		next.ServeHTTP(x, r)
+		if next.ServeHTTP(x, r); x.rest != nil {
+			x.rest()
+		}
 	})
 }
 
