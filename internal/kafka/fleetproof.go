@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -78,7 +79,7 @@ func (m *fleetMember) prove(ctx context.Context) {
 	}
 }
 
-// ask commits an offset as a member, which Kafka takes from members of the
+// ask commits offsets as a member, which Kafka takes from members of the
 // present generation alone. There is no other question that a consumer could
 // ask its coordinator by itself, and get an answer to.
 //
@@ -88,13 +89,13 @@ func (m *fleetMember) prove(ctx context.Context) {
 // stays so until the rebalance that begins another epoch.
 func (m *fleetMember) ask() error {
 	m.mu.Lock()
-	owned, epoch := m.owned, m.life.epoch
+	owned, epoch := slices.Clone(m.owned), m.life.epoch
 	m.mu.Unlock()
 	if len(owned) == 0 {
 		return nil
 	}
 	asked := time.Now()
-	err := m.commit(owned[0])
+	err := m.commit(owned)
 	if err != nil && !is(err, ckafka.ErrRebalanceInProgress) { // which is said to members alone
 		return err
 	}
@@ -106,12 +107,16 @@ func (m *fleetMember) ask() error {
 	return nil
 }
 
-func (m *fleetMember) commit(partition int32) error {
-	var offset int64
-	if m.o.Position != nil {
-		offset = max(0, m.o.Position(partition))
+func (m *fleetMember) commit(owned []int32) error {
+	at := make([]ckafka.TopicPartition, len(owned))
+	for i, p := range owned {
+		var offset int64
+		if m.o.Position != nil {
+			offset = max(0, m.o.Position(p))
+		}
+		at[i] = place{m.o.Topic, p}.at(offset)
 	}
-	committed, err := m.consumer.CommitOffsets([]ckafka.TopicPartition{place{m.o.Topic, partition}.at(offset)})
+	committed, err := m.consumer.CommitOffsets(at)
 	if err != nil {
 		return err
 	}

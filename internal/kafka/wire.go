@@ -1,0 +1,94 @@
+package kafka
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/sasl"
+	"github.com/twmb/franz-go/pkg/sasl/oauth"
+	"github.com/twmb/franz-go/pkg/sasl/plain"
+	"github.com/twmb/franz-go/pkg/sasl/scram"
+
+	"sluice/internal/tlsconf"
+)
+
+// wire says to a client of franz-go, which does what librdkafka's Go binding
+// cannot, how to reach Kafka and as whom: the same as clientConfig says to
+// librdkafka's. The error names what only librdkafka knows.
+func (o Options) wire() ([]kgo.Opt, error) {
+	o, problems := o.effective()
+	if len(problems) > 0 {
+		return nil, errors.New(problems[0].Key + ": " + problems[0].Message)
+	}
+	for name := range o.Settings {
+		if strings.HasPrefix(name, "ssl.") || strings.HasPrefix(name, "sasl.") || strings.HasPrefix(name, "https.") {
+			return nil, errors.New(settingsKey + name + " is known to librdkafka alone")
+		}
+	}
+	opts := []kgo.Opt{
+		kgo.SeedBrokers(o.BootstrapServers...), kgo.ClientID(cmp.Or(o.Client.ID, defaultClientID)),
+		kgo.DisableClientMetrics(), kgo.RetryTimeout(callTimeout), kgo.DialTimeout(callTimeout),
+		kgo.RequestTimeoutOverhead(callTimeout), kgo.RetryBackoffFn(func(int) time.Duration { return askPause }),
+	}
+	if o.usesTLS() {
+		opts = append(opts, kgo.Dialer(o.dialTLS))
+	}
+	if o.usesSASL() {
+		mechanism, err := o.mechanism()
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kgo.SASL(mechanism))
+	}
+	return opts, nil
+}
+
+// dialTLS makes a connection with the certificates and rules of the options,
+// which are read anew for each.
+func (o Options) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
+	if o.SSL == nil {
+		o.SSL = &tlsconf.Context{}
+	}
+	conn, err := (&net.Dialer{}).DialContext(ctx, network, addr)
+	if err != nil {
+		return nil, err
+	}
+	secured, _, err := prober{o}.secure(ctx, addr, conn)
+	if err != nil {
+		conn.Close()
+		return nil, err
+	}
+	return secured, nil
+}
+
+// mechanism logs in as the options say.
+func (o Options) mechanism() (sasl.Mechanism, error) {
+	s := o.SASL
+	switch s.mechanism() {
+	case saslPlain:
+		return plain.Auth{User: s.Username, Pass: s.Password}.AsMechanism(), nil
+	case scramSHA256:
+		return scram.Auth{User: s.Username, Pass: s.Password}.AsSha256Mechanism(), nil
+	case scramSHA512:
+		return scram.Auth{User: s.Username, Pass: s.Password}.AsSha512Mechanism(), nil
+	case oauthBearer:
+		switch {
+		case s.OAuth.TokenFile != "":
+			return oauth.Oauth(s.OAuth.fromFile), nil
+		case s.OAuth.TokenEndpointURL != "":
+			return oauth.Oauth((&tokenEndpoint{OAuth: s.OAuth}).token), nil
+		}
+	}
+	return nil, fmt.Errorf("%s as it is configured is known to librdkafka alone", s.mechanism())
+}
+
+func (a OAuth) fromFile(context.Context) (oauth.Auth, error) {
+	token, err := readToken(a.TokenFile, time.Now())
+	return oauth.Auth{Token: token.TokenValue}, err
+}
