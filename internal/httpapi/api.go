@@ -157,6 +157,9 @@ type Options struct {
 	Groups       Groups
 	Filters      Filters
 	Readiness    Readiness
+
+	// Subscriptions are the webhooks; nil: there are none, nor their routes.
+	Subscriptions Subscriptions
 }
 
 // api holds what the handlers share.

@@ -154,6 +154,7 @@ type gateway struct {
 	groups    fakeGroups
 	filters   fakeFilters
 	checks    fakeReadiness
+	subs      fakeSubscriptions
 	registry  *prometheus.Registry
 	log       logBuffer
 	handler   http.Handler
@@ -170,6 +171,7 @@ func newGateway(tb testing.TB, change func(*httpapi.Options)) *gateway {
 		Publisher: &g.publisher, Streams: &g.streams, Schemas: &g.schemas,
 		SchemaReader: &g.schemas, Records: &g.records, Readiness: &g.checks,
 		Feeds: &g.feeds, Groups: &g.groups, Filters: &g.filters, AutoCommit: true,
+		Subscriptions: &g.subs,
 	}
 	if change != nil {
 		change(&o)

@@ -29,6 +29,9 @@ func (a *api) commitGroup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return memberError("position", "is not a position: pass on an event's id as it was received, whole")
 	}
+	if err := a.foreignGroup(group); err != nil {
+		return err
+	}
 	if err := a.Groups.Commit(r.Context(), group, position); err != nil {
 		return err
 	}

@@ -19,18 +19,22 @@ func (a *api) home(w http.ResponseWriter, r *http.Request) error {
 	if err := noQuery(r); err != nil {
 		return err
 	}
+	links := map[string]string{
+		"streams": "/streams",
+		"schemas": "/schemas",
+		"openapi": "/openapi.yaml",
+		"live":    "/health/live",
+		"ready":   "/health/ready",
+		"metrics": "/metrics",
+	}
+	if a.Subscriptions != nil {
+		links["subscriptions"] = "/subscriptions"
+	}
 	return a.sendJSON(exchangeOf(w), http.StatusOK, description{
 		Name:        "sluice",
 		Description: "An HTTP gateway to Apache Kafka: publish to a stream with a POST to /streams/{stream}.",
 		Version:     a.Version,
-		Links: map[string]string{
-			"streams": "/streams",
-			"schemas": "/schemas",
-			"openapi": "/openapi.yaml",
-			"live":    "/health/live",
-			"ready":   "/health/ready",
-			"metrics": "/metrics",
-		},
+		Links:       links,
 	})
 }
 

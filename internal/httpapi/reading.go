@@ -200,6 +200,9 @@ func (a *api) membership(r *http.Request, p params) (stream.Membership, error) {
 	if err = checkGroup(m.Group); err != nil {
 		return m, err
 	}
+	if err = a.foreignGroup(m.Group); err != nil {
+		return m, err
+	}
 	if text, given := p["auto_commit"]; given {
 		if m.AutoCommit, err = strconv.ParseBool(text); err != nil || text != "true" && text != "false" {
 			return m, badParameter("auto_commit", "is true or false")

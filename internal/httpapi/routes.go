@@ -53,6 +53,10 @@ func (a *api) routes() *chi.Mux {
 	m.Delete("/schemas/{name}/versions/{version}", a.handle(a.deleteSchemaVersion))
 	m.Post("/schemas/{name}/versions/{version}/validate", a.handle(a.validate))
 
+	if a.Subscriptions != nil {
+		a.subscriptionRoutes(m)
+	}
+
 	m.Get("/health/live", a.handle(a.live))
 	m.Get("/health/ready", a.handle(a.ready))
 	m.Get("/metrics", a.metricsPage().ServeHTTP)

@@ -97,7 +97,7 @@ func (s *Store) prepare(ctx context.Context, id string, body []byte, old *stream
 			if e == nil {
 				return nil, err
 			}
-			found.add("/endpoint/url", "cannot be used: %s", e.Message)
+			found = append(found, stream.Violation{Pointer: "#/endpoint/url", Keyword: "url", Detail: e.Message})
 		}
 	}
 	return r, found.err()
@@ -366,12 +366,12 @@ func (s *Store) Resume(ctx context.Context, id string, c stream.Condition) (*str
 	})
 }
 
-// Suspend is the owner's pause, for a reason that it met with a subscription as
-// it was then: the error is EtagMismatch when it was changed since, perhaps so
+// Suspend is the owner's pause, for a reason that it met with a revision of the
+// subscription: the error is EtagMismatch when it was changed since, perhaps so
 // that the reason is gone.
-func (s *Store) Suspend(ctx context.Context, was *stream.Subscription, reason string) error {
-	c := stream.Condition{Revisions: []int64{was.Revision}}
-	_, err := s.change(ctx, was.ID, c, func(sub *stream.Subscription, _ int64) error {
+func (s *Store) Suspend(ctx context.Context, id string, revision int64, reason string) error {
+	c := stream.Condition{Revisions: []int64{revision}}
+	_, err := s.change(ctx, id, c, func(sub *stream.Subscription, _ int64) error {
 		if sub.State == stream.StatePaused {
 			return errUnchanged
 		}

@@ -146,8 +146,8 @@ func checkHeaderName(name string) string {
 	}
 	lower := strings.ToLower(name)
 	own := []string{
-		"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date", "expect", "host", "keep-alive", "te",
-		"trailer", "transfer-encoding", "upgrade", "traceparent", "tracestate", "baggage", "user-agent",
+		"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date", "expect", "host", "http2-settings",
+		"idempotency-key", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "x-idempotency-key", "traceparent", "tracestate", "baggage", "user-agent",
 	}
 	for _, prefix := range []string{"webhook-", "ce-", "proxy-", "sluice-"} {
 		if strings.HasPrefix(lower, prefix) {

@@ -202,9 +202,6 @@ func (r *request) readDelivery(o *object) {
 	batch.integer("max_records", &r.Batch.MaxRecords, 1, maxBatch)
 	batch.duration("max_wait", &r.Batch.MaxWait, 0, maxBatchWait)
 	batch.rest()
-	if alone := r.View == stream.ViewValue || r.View == stream.ViewCloudEvents; alone && r.Batch.MaxRecords > 1 {
-		batch.bad("max_records", "is 1 with the view %s, whose bodies hold one record; choose another view, or leave batch out", r.View)
-	}
 	o.choice("ordering", &r.Ordering, stream.OrderingKey, stream.OrderingPartition, stream.OrderingNone)
 	o.integer("max_in_flight", &r.MaxInFlight, 1, maxInFlight)
 	o.duration("timeout", &r.Timeout, minTimeout, maxTimeout)

@@ -20,6 +20,9 @@ type Log interface {
 	// Write stores an entity's value, nil to delete it, on top of the revision
 	// seen; won is false when somebody else was faster.
 	Write(ctx context.Context, entity string, seen int64, value []byte) (won bool, err error)
+	// Partition gives the partition of the log that an entity is in: who owns
+	// that of a subscription delivers it.
+	Partition(entity string) int32
 }
 
 // Streams is what is asked of Kafka about streams.
@@ -59,12 +62,8 @@ type Options struct {
 	Filters Filters
 	Sender  Sender
 
-	// PartitionOf gives the partition of the log that an entity is in: who owns
-	// that of a subscription delivers it.
-	PartitionOf func(entity string) int32
-	// CheckURL says whether records may be sent to a URL: its host has to
-	// resolve, to addresses that are allowed. The message of its error ends the
-	// sentence that begins with "endpoint.url".
+	// CheckURL says whether records may be sent to a URL, by where its host
+	// leads. It is asked when the URL is new.
 	CheckURL func(ctx context.Context, url string) error
 	// Mark says which generation an offset was committed under, and whether it
 	// is one in this stream as it is now, not in one of that name before.
@@ -197,7 +196,7 @@ func (s *Store) Watch() (changed <-chan struct{}, stop func()) {
 // later ones: where the log cannot be read, or is being read anew, it is an
 // error, never a part of them.
 func (s *Store) Owned(ctx context.Context, partitions []int32) ([]*stream.Subscription, error) {
-	return s.pick(ctx, func(id string) bool { return slices.Contains(partitions, s.o.PartitionOf(Entity(id))) })
+	return s.pick(ctx, func(id string) bool { return slices.Contains(partitions, s.log.Partition(Entity(id))) })
 }
 
 // List gives all subscriptions, sorted by id.
