@@ -90,10 +90,12 @@ type Hub struct {
 	endDrain context.CancelFunc
 	kickTail chan struct{} // there are tasks
 	kickLook chan struct{} // the layouts are to be looked at now
+	joinedAt atomic.Int64  // when the last follower came, in nanoseconds
 
 	mu        sync.Mutex
 	feeds     map[feedKey]*feed
 	topics    map[string]*topic // by stream; changed by the tail's goroutine alone
+	retired   []*feed           // feeds that failed and were replaced
 	fresh     []*feed           // feeds that no look at the layouts has seen yet
 	tasks     []func()          // for the tail's goroutine
 	asked     int64             // counts questions for layouts
@@ -101,15 +103,14 @@ type Hub struct {
 	followers int
 
 	// What follows belongs to the tail's goroutine.
-	tail     Tail
-	memory   memory
-	held     []*feed // feeds whose locks it holds
-	idle     []*part // what the tail is to follow and does not yet
-	tailed   int     // how many partitions the tail follows
-	token    []byte  // scratch
-	frame    []byte  // scratch
-	sweptAt  time.Time
-	taskedAt time.Time
+	tail    Tail
+	memory  memory
+	held    []*feed // feeds whose locks it holds
+	idle    []*part // what the tail is to follow and does not yet
+	tailed  int     // how many partitions the tail follows
+	token   []byte  // scratch
+	frame   []byte  // scratch
+	sweptAt time.Time
 }
 
 // New makes a hub. It reads nothing before somebody follows.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"time"
 
 	"sluice/internal/stream"
@@ -17,10 +18,15 @@ const openTries = 5
 // of it, who has to leave.
 func (h *Hub) enter(ctx context.Context, r stream.Reading, frames stream.Frames) (*feed, error) {
 	h.run()
+	h.joinedAt.Store(time.Now().UnixNano())
 	key := keyOf(r, frames)
 	for {
 		h.mu.Lock()
 		f, ok := h.feeds[key]
+		if ok && f.failed.Load() { // its streams may be fewer by now
+			h.retired = append(h.retired, f)
+			ok = false
+		}
 		if !ok {
 			f = newFeed(r, frames)
 			h.feeds[key] = f
@@ -151,19 +157,14 @@ func (h *Hub) layouts(ctx context.Context, p stream.Pattern, partition int32) ([
 // recheck says whether a feed that exists may have one more follower: the
 // streams it names may have been deleted meanwhile.
 func (h *Hub) recheck(ctx context.Context, f *feed) error {
-	f.mu.Lock()
-	err := f.err
-	f.mu.Unlock()
-	if err != nil {
+	if err := f.peek().err; err != nil {
 		return err
 	}
-	for _, id := range f.ids {
-		if h.isGone(id) {
-			_, err := h.layouts(ctx, f.pattern, f.key.partition)
-			return err
-		}
+	var err error
+	if slices.ContainsFunc(f.ids, h.isGone) {
+		_, err = h.layouts(ctx, f.pattern, f.key.partition)
 	}
-	return nil
+	return err
 }
 
 // isGone says whether the last look at the layouts did not find a stream.

@@ -2,22 +2,25 @@ package follow
 
 import (
 	"log/slog"
+	"maps"
+	"slices"
 	"time"
 
 	"sluice/internal/stream"
 )
 
 // How long the tail waits for news, which is how long a task may wait for it:
-// each wait costs a wake-up, so that it is long where there was no task lately.
+// each wait costs a wake-up, so that it is long where nobody joined lately.
 const (
 	pollWait     = 10 * time.Millisecond
 	pollIdle     = 100 * time.Millisecond
-	pollIdleFrom = time.Second // after the last task
+	pollIdleFrom = time.Second // after somebody joined
 )
 
 const (
 	sweepEvery = time.Second
-	grace      = 5 * time.Second // how long a feed outlives its last follower, who may come back
+	goneFor    = 10 * time.Minute // how long the end of a deleted stream is remembered
+	grace      = 5 * time.Second  // how long a feed outlives its last follower, who may come back
 )
 
 // runTail is the goroutine that owns the tail: it carries out tasks, hands
@@ -44,7 +47,7 @@ func (h *Hub) runTail() {
 
 // patience is how long the tail may wait for news now.
 func (h *Hub) patience() time.Duration {
-	if time.Since(h.taskedAt) < pollIdleFrom {
+	if time.Since(time.Unix(0, h.joinedAt.Load())) < pollIdleFrom {
 		return pollWait
 	}
 	return pollIdle
@@ -55,9 +58,6 @@ func (h *Hub) runTasks() {
 	tasks := h.tasks
 	h.tasks = nil
 	h.mu.Unlock()
-	if len(tasks) > 0 {
-		h.taskedAt = time.Now()
-	}
 	for _, task := range tasks {
 		task()
 	}
@@ -198,12 +198,16 @@ func (h *Hub) sweep() {
 	h.sweptAt = time.Now()
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, f := range h.feeds {
+	for _, f := range slices.AppendSeq(h.retired, maps.Values(h.feeds)) {
 		if f.followers == 0 && time.Since(f.left) >= grace {
 			h.shut(f)
 		}
 	}
+	h.retired = slices.DeleteFunc(h.retired, func(f *feed) bool { return f.shut })
 	for _, t := range h.topics {
+		if t.gone && time.Since(t.goneAt) >= goneFor {
+			h.bury(t)
+		}
 		for _, p := range t.parts {
 			if p != nil && p.state == partIdle {
 				h.idle = append(h.idle, p)
@@ -213,6 +217,20 @@ func (h *Hub) sweep() {
 	h.metrics.feeds.Set(float64(len(h.feeds)))
 	h.metrics.partitions.Set(float64(h.tailed))
 	h.metrics.ring.Set(float64(h.memory.used))
+}
+
+// bury takes a stream that has been gone for long out of the feeds whose
+// patterns do not name it, so that the positions of who follows streams that
+// come and go do not grow for ever. The hub's mutex is held.
+func (h *Hub) bury(t *topic) {
+	defer h.release()
+	for _, f := range slices.Clone(t.feeds) {
+		if !slices.Contains(f.ids, t.layout.Stream) {
+			h.forget(t, f)
+			h.hold(f)
+			f.dropLayout(t.layout)
+		}
+	}
 }
 
 // shut forgets a feed. The hub's mutex is held.

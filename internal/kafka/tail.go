@@ -152,7 +152,7 @@ func (t *Tail) Poll(d time.Duration) []stream.Fetched {
 // there is something to give already, and not for long while an answer that
 // changes what is followed is to come.
 func (t *Tail) patience(deadline time.Time) int {
-	switch left := int(time.Until(deadline).Milliseconds()); {
+	switch left := int((time.Until(deadline) + time.Millisecond - 1).Milliseconds()); { // rounded up, or the last millisecond is spent asking
 	case len(t.fetched) > 0:
 		return 0
 	case t.locating > 0 || t.check.asking:
