@@ -49,9 +49,7 @@ func (f *Follower) catchUp(ctx context.Context) ([]byte, pause, error) {
 		return f.begin(ctx)
 	}
 	if len(b.round.left) == 0 {
-		if !f.goLive(b.round.cursor) {
-			b.round = nil
-		}
+		f.goLive(b.round.cursor)
 		return nil, pause{none: true}, nil
 	}
 	return f.read(ctx)
@@ -215,7 +213,7 @@ func (f *Follower) bury(ctx context.Context, s snapshot) ([]byte, pause, error) 
 	at := b.at.Clone()
 	for _, sp := range b.round.left {
 		if gone[sp.Stream] {
-			gaps = append(gaps, stream.Gap{Partition: sp.Partition, From: sp.From, To: sp.To})
+			gaps = append(gaps, stream.Gap(sp))
 			setAt(&at, b.round.layouts, sp.Partition, sp.To)
 		}
 	}

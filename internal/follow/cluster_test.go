@@ -28,7 +28,8 @@ type cluster struct {
 	rng    *rand.Rand
 	reads  int
 	tails  []*fakeTail
-	frozen bool // tails see nothing
+	frozen bool                                   // tails see nothing
+	block  func(p stream.Pattern) <-chan struct{} // what an answer about layouts waits for
 }
 
 type fakeTopic struct {
@@ -148,6 +149,14 @@ func (c *cluster) pass(ctx context.Context) error {
 }
 
 func (c *cluster) Layouts(ctx context.Context, p stream.Pattern) ([]stream.Layout, error) {
+	c.mu.Lock()
+	block := c.block
+	c.mu.Unlock()
+	if block != nil {
+		if wait := block(p); wait != nil {
+			<-wait
+		}
+	}
 	before, err := c.layouts(p), c.pass(ctx)
 	if err != nil {
 		return nil, err

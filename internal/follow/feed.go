@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"sluice/internal/stream"
@@ -31,6 +32,7 @@ type feed struct {
 
 	opened  chan struct{} // closed when the feed is ready, or failed
 	openErr error         // set before
+	failed  atomic.Bool   // err is set
 
 	// Guarded by the hub's mutex.
 	followers int
@@ -98,6 +100,13 @@ func (f *feed) setLayout(l stream.Layout) {
 		layouts = slices.Insert(layouts, i, l)
 	}
 	f.layouts = layouts
+}
+
+// dropLayout forgets a stream. The lock is held.
+func (f *feed) dropLayout(l stream.Layout) {
+	f.layouts = slices.DeleteFunc(slices.Clone(f.layouts), func(o stream.Layout) bool { return o.Stream == l.Stream })
+	f.at.Forget(l)
+	f.exact = false
 }
 
 // snapshot is a feed at one moment: all frames before cursor are of records
@@ -247,6 +256,7 @@ func (h *Hub) encode(f *feed) (token []byte, ok bool) {
 	f.added = true
 	if len(h.token) > stream.MaxPosition {
 		f.err = errTooWide()
+		f.failed.Store(true)
 		return nil, false
 	}
 	f.exact = true // from the release on

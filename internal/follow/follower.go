@@ -180,21 +180,14 @@ func (f *Follower) fallBack() error {
 	return nil
 }
 
-// goLive puts a follower that has read everything before cursor at the tail,
-// unless the ring does not reach back to it.
-func (f *Follower) goLive(cursor int64) bool {
-	f.feed.mu.Lock()
-	kept := f.feed.ring.has(cursor)
-	f.feed.mu.Unlock()
-	if !kept {
-		return false
-	}
+// goLive puts a follower that has read everything before cursor at the tail.
+// When the ring does not reach back to it any more, it falls back at once.
+func (f *Follower) goLive(cursor int64) {
 	f.count(-1)
 	f.cursor, f.token = cursor, f.behind.at.AppendText(nil)
 	f.behind.giveBack(f.hub.pages)
 	f.behind = nil
 	f.count(1)
-	return true
 }
 
 // Position gives the text of the position after everything that Next gave,

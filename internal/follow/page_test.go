@@ -12,7 +12,7 @@ import (
 
 func (w *world) page(r stream.PageRequest) stream.PageAnswer {
 	w.Helper()
-	if r.PageLimit.Records == 0 {
+	if r.Records == 0 {
 		r.PageLimit = stream.PageLimit{Records: 100, Bytes: 1 << 20}
 	}
 	a, err := w.hub.Page(w.Context(), r)

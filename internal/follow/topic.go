@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync/atomic"
+	"time"
 
 	"sluice/internal/stream"
 )
@@ -16,8 +17,9 @@ var errStale = errors.New("the streams changed meanwhile")
 // under the hub's mutex.
 type topic struct {
 	layout stream.Layout
-	asked  int64   // when the question was asked that the layout answers
-	gone   bool    // the last look did not find it
+	asked  int64 // when the question was asked that the layout answers
+	gone   bool  // the last look did not find it
+	goneAt time.Time
 	parts  []*part // by number; nil where no feed reads it
 	feeds  []*feed // each of them reads it under layout
 }

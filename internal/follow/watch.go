@@ -252,8 +252,8 @@ func (h *Hub) adopt(k *look, l *looks) {
 	}
 	for id, t := range h.topics {
 		_, there := k.now[id]
-		if !there && t.asked < k.asked {
-			t.gone = true
+		if !there && t.asked < k.asked && !t.gone {
+			t.gone, t.goneAt = true, time.Now()
 		} else if there {
 			t.gone = false
 		}
