@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 
@@ -141,6 +142,21 @@ func (g *gateway) failing(fail func(data string) (err error, atOnce bool)) *gate
 	return g
 }
 
+// reportingLate holds the reports back until n records were handed over: one
+// that stands for the whole stream, and comes before, ends the request there.
+func (g *gateway) reportingLate(n int) {
+	var handed sync.WaitGroup
+	handed.Add(n)
+	enqueue := g.publisher.enqueue
+	g.publisher.enqueue = func(ctx context.Context, rec *stream.Outgoing, done func(stream.Report, error)) error {
+		defer handed.Done()
+		return enqueue(ctx, rec, func(r stream.Report, err error) {
+			handed.Wait()
+			done(r, err)
+		})
+	}
+}
+
 func TestLinesStatus(t *testing.T) {
 	kafka := stream.Errorf(stream.KafkaUnavailable, "m").WithOutcome(stream.NotStored)
 	replicas := stream.Errorf(stream.NotEnoughReplicas, "m").WithOutcome(stream.NotStored)
@@ -176,6 +192,7 @@ func TestLinesStatus(t *testing.T) {
 				g := newGateway(t, nil).failing(func(data string) (error, bool) {
 					return test.errs[data[0]-'0'], atOnce
 				})
+				g.reportingLate(len(test.errs))
 				var body strings.Builder
 				for i := range test.errs {
 					fmt.Fprintf(&body, "{\"data\":%d}\n", i)
