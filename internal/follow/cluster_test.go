@@ -22,6 +22,7 @@ type cluster struct {
 	topics map[string]*fakeTopic
 	made   int
 	news   chan struct{}
+	blind  error         // what Bounds answers, when set
 	down   error         // what every call answers, when set
 	late   time.Duration // the most that a call takes
 	apart  bool          // offsets of topics that are made anew do not overlap those of earlier ones
@@ -198,6 +199,9 @@ func (c *cluster) Bounds(ctx context.Context, ps []stream.Partition) ([]stream.B
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if c.blind != nil {
+		return nil, c.blind
+	}
 	bs := make([]stream.Bounds, len(ps))
 	for i, id := range ps {
 		p := c.part(id)

@@ -40,6 +40,26 @@ func TestLookThatIsUnderWay(t *testing.T) {
 	})
 }
 
+// TestFoundButNotMeasured: a stream that was found and could not be asked about
+// is not forgotten.
+func TestFoundButNotMeasured(t *testing.T) {
+	bubble(t, nil, func(w *world) {
+		w.c.create("a", 1)
+		f := w.follow(w.reading("*", latest))
+		blind := func(err error) {
+			w.c.mu.Lock()
+			defer w.c.mu.Unlock()
+			w.c.blind = err
+		}
+		blind(stream.Errorf(stream.KafkaUnavailable, "not now"))
+		w.c.create("b", 1)
+		w.put("b", 0, 1)
+		w.want(f)
+		blind(nil)
+		w.want(f, "b/0:0")
+	})
+}
+
 // TestStreamsThatAreLongGone: a pattern forgets them, who names one does not.
 func TestStreamsThatAreLongGone(t *testing.T) {
 	bubble(t, nil, func(w *world) {
