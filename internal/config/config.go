@@ -1,7 +1,10 @@
 package config
 
 import (
+	"encoding/base64"
+	"fmt"
 	"net"
+	"net/netip"
 	"time"
 )
 
@@ -13,6 +16,7 @@ type Config struct {
 	Kafka   `yaml:",inline"`
 	Client  `yaml:",inline"`
 	Streams `yaml:",inline"`
+	Push    `yaml:",inline"`
 
 	explicit map[string]bool // keys that were set by anything but the defaults
 }
@@ -129,6 +133,47 @@ type Streams struct {
 	AutoCommitIntervalMs int      `yaml:"auto_commit_interval_ms"` // milliseconds between these commits
 	PublishTimeout       Duration `yaml:"publish_timeout"`         // for Kafka to acknowledge a record
 	IsolationLevel       string   `yaml:"isolation_level"`         // read_committed, or read_uncommitted: also records of open and aborted transactions
+}
+
+// Push is what concerns subscriptions.
+type Push struct {
+	Webhooks Webhooks `yaml:"webhooks"`
+}
+
+// Webhooks says where records may be pushed, and how what is secret in
+// subscriptions is kept.
+type Webhooks struct {
+	AllowNetworks []string `yaml:"allow_networks"` // CIDR; networks that are refused without it: loopback, private and other special ones
+	SecretKeys    Secret   `yaml:"secret_keys"`    // base64 of 32 bytes, or several joined by commas; the first one encrypts. "": nothing is encrypted
+}
+
+// Networks gives AllowNetworks. The error names the first that cannot be read.
+func (w Webhooks) Networks() ([]netip.Prefix, error) {
+	var list []netip.Prefix
+	for _, text := range w.AllowNetworks {
+		prefix, err := netip.ParsePrefix(text)
+		if err != nil || prefix != prefix.Masked() {
+			return nil, fmt.Errorf("%q is not a network as CIDR writes it, such as 10.1.0.0/16 or fd00::/8", text)
+		}
+		list = append(list, prefix)
+	}
+	return list, nil
+}
+
+// secretKeySize is the length of a key of AES-256, in bytes.
+const secretKeySize = 32
+
+// Keys gives SecretKeys. The error does not quote them.
+func (w Webhooks) Keys() ([][]byte, error) {
+	var keys [][]byte
+	for i, text := range split(w.SecretKeys.Reveal()) {
+		key, err := base64.StdEncoding.Strict().DecodeString(text)
+		if err != nil || len(key) != secretKeySize {
+			return nil, fmt.Errorf("key %d is not the base64 of %d bytes: `openssl rand -base64 %d` makes one", i+1, secretKeySize, secretKeySize)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 // Default gives the configuration of a gateway that is told nothing.

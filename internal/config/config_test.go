@@ -89,7 +89,7 @@ func TestEveryFlag(t *testing.T) {
 func TestEveryVariable(t *testing.T) {
 	for _, key := range keysOf("", reflect.TypeFor[config.Config]()) {
 		env := map[string]string{}
-		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted"} {
+		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted", "10.0.0.0/8", strings.Repeat("A", 43) + "="} {
 			env[config.EnvName(key)] = text
 			inv, problems := load(t, nil, env, "")
 			before, _ := config.Default().Dump()
@@ -242,6 +242,11 @@ func TestWhatIsRefused(t *testing.T) {
 		"cors: {allow_origins: ['https://b@a']}":    "cors.allow_origins",
 		"cors: {allow_origins: ['https://']}":       "cors.allow_origins",
 		"shutdown_timeout: 0":                       "shutdown_timeout",
+		"webhooks: {allow_networks: [10.0.0.1]}":    "webhooks.allow_networks",
+		"webhooks: {allow_networks: [10.0.0.1/8]}":  "webhooks.allow_networks",
+		"webhooks: {allow_networks: [localhost]}":   "webhooks.allow_networks",
+		"webhooks: {secret_keys: c2hvcnQ=}":         "webhooks.secret_keys",
+		"webhooks: {secret_keys: not base64}":       "webhooks.secret_keys",
 		"log: {level: loud}":                        "log.level",
 		"log: {format: xml}":                        "log.format",
 		"topic_prefix: 'a b'":                       "topic_prefix",

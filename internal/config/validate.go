@@ -35,7 +35,17 @@ func (c Config) Validate() Problems {
 	c.checkReaders(&problems)
 	c.checkLog(&problems)
 	c.checkStreams(&problems)
+	c.checkWebhooks(&problems)
 	return problems
+}
+
+func (c Config) checkWebhooks(problems *Problems) {
+	if _, err := c.Webhooks.Networks(); err != nil {
+		problems.Add("webhooks.allow_networks", "%v", err)
+	}
+	if _, err := c.Webhooks.Keys(); err != nil {
+		problems.Add("webhooks.secret_keys", "%v", err)
+	}
 }
 
 func (c Config) checkListen(problems *Problems) {

@@ -1,0 +1,37 @@
+package config_test
+
+import (
+	"bytes"
+	"encoding/base64"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWebhooks(t *testing.T) {
+	one, two := bytes.Repeat([]byte{1}, 32), bytes.Repeat([]byte{2}, 32)
+	text := base64.StdEncoding.EncodeToString(one) + "," + base64.StdEncoding.EncodeToString(two)
+	c := mustLoad(t, nil, map[string]string{"SLUICE_WEBHOOKS_SECRET_KEYS": text}, "webhooks: {allow_networks: [10.1.0.0/16, 'fd00::/8']}\n")
+	keys, err := c.Webhooks.Keys()
+	if err != nil || !cmp.Equal(keys, [][]byte{one, two}) {
+		t.Errorf("%d keys, %v", len(keys), err)
+	}
+	networks, err := c.Webhooks.Networks()
+	want := []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16"), netip.MustParsePrefix("fd00::/8")}
+	if err != nil || !cmp.Equal(networks, want, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b })) {
+		t.Errorf("%v, %v", networks, err)
+	}
+	dump, err := c.Dump()
+	if err != nil || strings.Contains(dump, text[:20]) || !strings.Contains(dump, "secret_keys: <redacted>") {
+		t.Errorf("%v, %s", err, dump)
+	}
+	problems := c.Validate()
+	if err := problems.Err(); err != nil {
+		t.Error(err)
+	}
+	if keys, err := mustLoad(t, nil, nil, "").Webhooks.Keys(); keys != nil || err != nil {
+		t.Errorf("by default: %v, %v", keys, err)
+	}
+}
