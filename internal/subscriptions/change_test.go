@@ -113,6 +113,23 @@ func TestRaceForAGroup(t *testing.T) {
 	}
 }
 
+// TestGroupTakenMeanwhile has a gateway take the group right before another one,
+// which has seen that it is free, writes.
+func TestGroupTakenMeanwhile(t *testing.T) {
+	w := newWorld()
+	a, b := w.gateway(t), w.gateway(t)
+	w.log.before = func(string, []byte) {
+		w.log.before = nil
+		create(t, b, "other", `,"group":"g"`)
+	}
+	_, err := a.Create(t.Context(), []byte(minimal+`,"id":"billing","group":"g"}`))
+	wantCode(t, err, stream.GroupInUse)
+	if subs, err := b.List(t.Context()); err != nil || ids(subs) != "other" {
+		t.Errorf("%s, %v", ids(subs), err)
+	}
+	create(t, b, "billing", "")
+}
+
 // TestAbandonedCreation has a gateway die between the two steps of a creation.
 func TestAbandonedCreation(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -346,7 +363,7 @@ func TestRotate(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := keys(time.Now()); len(got) != 3 || !bytes.Equal(got[1], given) || !bytes.Equal(got[2], second) {
+		if got := keys(time.Now()); len(sub.Endpoint.Secrets) != 3 || len(got) != 3 || !bytes.Equal(got[1], given) || !bytes.Equal(got[2], second) {
 			t.Errorf("%d keys: another secret in a PUT is a rotation", len(got))
 		}
 		again, _, err := s.Put(ctx, "billing", []byte(`{"streams":"orders.*","endpoint":{"url":"https://a.example","secret":"`+secretOf(25)+`"}}`), stream.Condition{})

@@ -167,7 +167,7 @@ func TestEntriesOfOthers(t *testing.T) {
 	w := newWorld()
 	s := w.gateway(t)
 	create(t, s, "known", "")
-	for i, value := range []string{`{"v":2,"private":{"secrets":[{"key":"aGlkZGVu"}]}}`, `no JSON, "hidden"`, `{"v":1,"streams":"a,,b","private":{}}`, `{"v":1,"streams":"a"}`} {
+	for i, value := range []string{`{"v":2,"private":{"secrets":[{"key":"aGlkZGVu"}]}}`, `{"v":1,"created":"hidden"}`, `{"v":1,"streams":"a,,b","private":{}}`, `{"v":1,"streams":"a"}`} {
 		entity := fmt.Sprintf("subscription/s%d", i)
 		w.log.entries = append(w.log.entries, stream.Entry{Entity: entity, Revision: 7, Value: []byte(value)})
 		w.log.newest[entity] = 7
@@ -226,6 +226,11 @@ func TestReport(t *testing.T) {
 		bad.Waiting, bad.Slowed = 1, true
 		if report(bad) != 1 {
 			t.Error("a failure is told after 5 seconds")
+		}
+		time.Sleep(4 * time.Second)
+		bad.LastError.At = time.Now()
+		if report(bad) != 0 {
+			t.Error("another failure was told within 5 seconds")
 		}
 		time.Sleep(31 * time.Second)
 		good.LastSuccess, good.LastError = time.Now(), bad.LastError
