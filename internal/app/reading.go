@@ -37,7 +37,7 @@ func (a *App) newReading(c config.Config, names stream.Topics, log *slog.Logger,
 		FeedBytes: int(c.Limits.FeedBytes), CatchUpBytes: int(c.Limits.CatchUpBytes), Followers: c.Limits.Followers,
 		Log: log, Registerer: registry,
 	})
-	a.cleanups.push("live readers", func(context.Context) error { r.feeds.Hub.Close(); return nil })
+	a.cleanups.push("live readers", func(context.Context) error { r.feeds.Close(); return nil })
 
 	commits := kafka.NewCommits(a.cluster, names)
 	a.cleanups.push("commits", func(context.Context) error { commits.Close(); return nil })
@@ -45,7 +45,7 @@ func (a *App) newReading(c config.Config, names stream.Topics, log *slog.Logger,
 		Kafka: readers, Offsets: commits, Open: a.openMember(names), Members: c.Limits.GroupMembers,
 		Log: log, Registerer: registry,
 	})
-	a.cleanups.push("group members", func(context.Context) error { r.members.Groups.Close(); return nil })
+	a.cleanups.push("group members", func(context.Context) error { r.members.Close(); return nil })
 	return r, nil
 }
 
