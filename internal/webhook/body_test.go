@@ -26,10 +26,22 @@ const bareObject = `{"stream":"s","partition":0,"offset":7,"timestamp":null,"key
 func published() stream.Record {
 	r := order()
 	r.Headers = []stream.Header{
-		{Name: "ce_specversion", Value: []byte("1.0")}, {Name: "ce_id", Value: []byte("a%b é")}, {Name: "ce_source", Value: []byte("/shop")},
-		{Name: "ce_type", Value: []byte("sold")}, {Name: "ce_Bad", Value: []byte("x")}, {Name: "ce_ctl", Value: []byte("\x01")},
-		{Name: "ce_id", Value: []byte("again")}, {Name: "content-type", Value: []byte("application/vnd.shop+json")}, {Name: "other", Value: []byte("x")},
+		{Name: "ce_specversion", Value: []byte("1.0")},
+		{Name: "ce_id", Value: []byte("a%b é")},
+		{Name: "ce_source", Value: []byte("/shop")},
+		{Name: "ce_type", Value: []byte("sold")},
+		{Name: "ce_Bad", Value: []byte("x")},
+		{Name: "ce_ctl", Value: []byte("\x01")},
+		{Name: "ce_id", Value: []byte("again")},
+		{Name: "content-type", Value: []byte("application/vnd.shop+json")},
+		{Name: "other", Value: []byte("x")},
 	}
+	return r
+}
+
+func publishedAs(contentType string) stream.Record {
+	r := published()
+	r.Headers = append(r.Headers[:7:7], stream.Header{Name: "content-type", Value: []byte(contentType)})
 	return r
 }
 
@@ -67,12 +79,30 @@ func TestBodies(t *testing.T) {
 			"Ce-Specversion": "1.0", "Ce-Id": "a%25b%20%C3%A9", "Ce-Source": "/shop", "Ce-Type": "sold",
 		}},
 		"structured": {stream.ViewCloudEventsStructured, 1, nil, "application/cloudevents+json", orderEvent, nil},
-		"structured, as published": {stream.ViewCloudEventsStructured, 1, []stream.Record{published()}, "application/cloudevents+json",
-			`{"specversion":"1.0","id":"a%b é","source":"/shop","type":"sold","datacontenttype":"application/vnd.shop+json","data":{"n": 1}}`, nil},
-		"structured, bytes": {stream.ViewCloudEventsStructured, 1, []stream.Record{bare([]byte{0xff})}, "application/cloudevents+json",
-			`{"specversion":"1.0","id":"AAAAAAAAQACAAAAAAAAAAA-0-7","source":"/streams/s","type":"sluice.record","sluicepartition":"0","sluiceoffset":"7","datacontenttype":"application/octet-stream","data_base64":"/w=="}`, nil},
-		"events, batch": {stream.ViewCloudEvents, 2, []stream.Record{order(), bare(nil)}, "application/cloudevents-batch+json",
-			`[` + orderEvent + `,{"specversion":"1.0","id":"AAAAAAAAQACAAAAAAAAAAA-0-7","source":"/streams/s","type":"sluice.tombstone","sluicepartition":"0","sluiceoffset":"7"}]`, nil},
+		"structured, as published": {
+			stream.ViewCloudEventsStructured, 1,
+			[]stream.Record{published()},
+			"application/cloudevents+json",
+			`{"specversion":"1.0","id":"a%b é","source":"/shop","type":"sold","datacontenttype":"application/vnd.shop+json","data":{"n": 1}}`, nil,
+		},
+		"structured, as published, not JSON": {
+			stream.ViewCloudEventsStructured, 1,
+			[]stream.Record{publishedAs("text/plain")},
+			"application/cloudevents+json",
+			`{"specversion":"1.0","id":"a%b é","source":"/shop","type":"sold","datacontenttype":"text/plain","data_base64":"eyJuIjogMX0="}`, nil,
+		},
+		"structured, bytes": {
+			stream.ViewCloudEventsStructured, 1,
+			[]stream.Record{bare([]byte{0xff})},
+			"application/cloudevents+json",
+			`{"specversion":"1.0","id":"AAAAAAAAQACAAAAAAAAAAA-0-7","source":"/streams/s","type":"sluice.record","sluicepartition":"0","sluiceoffset":"7","datacontenttype":"application/octet-stream","data_base64":"/w=="}`, nil,
+		},
+		"events, batch": {
+			stream.ViewCloudEvents, 2,
+			[]stream.Record{order(), bare(nil)},
+			"application/cloudevents-batch+json",
+			`[` + orderEvent + `,{"specversion":"1.0","id":"AAAAAAAAQACAAAAAAAAAAA-0-7","source":"/streams/s","type":"sluice.tombstone","sluicepartition":"0","sluiceoffset":"7"}]`, nil,
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := deliver(r.URL, func(sub *stream.Subscription) { sub.View, sub.Batch.MaxRecords = tc.view, tc.batch }, tc.records...)
@@ -111,10 +141,17 @@ func TestRequestHeaders(t *testing.T) {
 		stream.Header{Name: "baggage", Value: []byte("x\r\nInjected: 1")}, stream.Header{Name: "other", Value: []byte("not passed on")})
 	d := deliver(r.URL+"/a%20b?c=d", func(sub *stream.Subscription) {
 		sub.Endpoint.Headers = []stream.Header{
-			{Name: "authorization", Value: []byte("Bearer token")}, {Name: "X-Two", Value: []byte("1")}, {Name: "X-Two", Value: []byte("2")},
+			{Name: "authorization", Value: []byte("Bearer token")},
+			{Name: "X-Two", Value: []byte("1")},
+			{Name: "X-Two", Value: []byte("2")},
 			// None of these may pass, even if one got by the check at creation.
-			{Name: "User-Agent", Value: []byte("mine")}, {Name: "webhook-id", Value: []byte("mine")}, {Name: "Content-Length", Value: []byte("1")},
-			{Name: "Connection", Value: []byte("close")}, {Name: "Host", Value: []byte("elsewhere")}, {Name: "X-Bad", Value: []byte("a\nb")}, {Name: "bad name", Value: []byte("a")},
+			{Name: "User-Agent", Value: []byte("mine")},
+			{Name: "webhook-id", Value: []byte("mine")},
+			{Name: "Content-Length", Value: []byte("1")},
+			{Name: "Connection", Value: []byte("close")},
+			{Name: "Host", Value: []byte("elsewhere")},
+			{Name: "X-Bad", Value: []byte("a\nb")},
+			{Name: "bad name", Value: []byte("a")},
 		}
 	}, rec)
 	d.Attempt = 3

@@ -127,14 +127,14 @@ func TestEndpointsThatBreak(t *testing.T) {
 func TestEndlessBodies(t *testing.T) {
 	s, _ := newSender(t, nil)
 	for name, tc := range map[string]struct {
-		status  string
-		pause   time.Duration
-		outcome stream.DeliveryOutcome
+		status, chunk string
+		pause         time.Duration
+		outcome       stream.DeliveryOutcome
 	}{
-		"fast, taken":  {"200 OK", 0, stream.DeliveryDone},
-		"slow, taken":  {"200 OK", 50 * time.Millisecond, stream.DeliveryDone},
-		"fast, failed": {"500 X", 0, stream.DeliveryFailed},
-		"slow, failed": {"500 X", 50 * time.Millisecond, stream.DeliveryFailed},
+		"fast, taken":  {"200 OK", strings.Repeat("endless ", 1000), 0, stream.DeliveryDone},
+		"slow, taken":  {"200 OK", "e", 50 * time.Millisecond, stream.DeliveryDone},
+		"fast, failed": {"500 X", strings.Repeat("endless ", 1000), 0, stream.DeliveryFailed},
+		"slow, failed": {"500 X", "e", 50 * time.Millisecond, stream.DeliveryFailed},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -144,7 +144,7 @@ func TestEndlessBodies(t *testing.T) {
 				_ = readRequest(bufio.NewReader(conn))
 				_, _ = io.WriteString(conn, "HTTP/1.1 "+tc.status+"\r\n\r\n")
 				for tick := time.NewTicker(max(1, tc.pause)); ; <-tick.C {
-					if _, err := io.WriteString(conn, strings.Repeat("endless ", 100)); err != nil {
+					if _, err := io.WriteString(conn, tc.chunk); err != nil {
 						return
 					}
 				}
@@ -218,6 +218,18 @@ func TestConnectionsAreUsedAgain(t *testing.T) {
 				t.Errorf("got %s, want %s", got, proto)
 			}
 		})
+	}
+}
+
+// A long body is not read to its end: that would take longer than a connection.
+func TestLongBodiesAreNotRead(t *testing.T) {
+	s, _ := newSender(t, nil)
+	r := newReceiver(t, func(w http.ResponseWriter, _ *http.Request) { _, _ = io.WriteString(w, strings.Repeat("x", 100_000)) }, nil)
+	for range 3 {
+		want(t, s.Send(t.Context(), deliver(r.URL, nil)), stream.DeliveryDone, 200, "")
+	}
+	if r.connections() != 3 {
+		t.Errorf("%d connections for 3 deliveries: the bodies were read", r.connections())
 	}
 }
 
