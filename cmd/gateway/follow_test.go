@@ -56,7 +56,6 @@ type reader struct {
 }
 
 func (r *reader) run(ctx context.Context) {
-	r.next, r.seen = map[string]int64{}, map[int]bool{}
 	for ctx.Err() == nil {
 		if err := r.connect(ctx); err != nil && ctx.Err() == nil {
 			pause(ctx, 20*time.Millisecond) // between two tries
@@ -235,7 +234,7 @@ func follow(t *testing.T, f *fleet, pattern string, n int) []*reader {
 	t.Cleanup(func() { cancel(); all.Wait() })
 	readers := make([]*reader, n)
 	for i := range readers {
-		readers[i] = &reader{fleet: f, pattern: pattern}
+		readers[i] = &reader{fleet: f, pattern: pattern, next: map[string]int64{}, seen: map[int]bool{}}
 		all.Go(func() { readers[i].run(ctx) })
 	}
 	return readers
@@ -291,7 +290,9 @@ func TestReadersMissNothing(t *testing.T) {
 		wantAll(t, readers, p.stop())
 		ends := 0
 		for _, r := range readers {
+			r.mu.Lock()
 			ends += r.ends
+			r.mu.Unlock()
 		}
 		if ends == 0 {
 			t.Error("no reader was told that the gateway stops")
@@ -323,9 +324,11 @@ func TestReadersOfAStreamThatIsMadeAnew(t *testing.T) {
 		}
 		wantAll(t, readers, p.accepted)
 		for i, r := range readers {
+			r.mu.Lock()
 			if r.gaps != 1 {
 				t.Errorf("reader %d: %d gaps", i, r.gaps)
 			}
+			r.mu.Unlock()
 		}
 	})
 }
