@@ -149,7 +149,7 @@ func TestFleetMemberIsStoppedAndKilled(t *testing.T) {
 func heir(t *testing.T, b *kafkatest.Broker, topic string) (*ship, *ledger) {
 	t.Helper()
 	g := start(t, b)
-	s, l := &ship{metrics: g, owned: map[int32]bool{}}, &ledger{given: map[int32]time.Time{}}
+	s, l := &ship{gateway: g, owned: map[int32]bool{}}, &ledger{given: map[int32]time.Time{}}
 	o := fleetOptions(t, topic, s)
 	o.Revoked = func(ps []int32) {
 		s.revoked(ps)

@@ -19,20 +19,19 @@ const fleetPartitions = 6
 // ship is one gateway of a fleet, and what it was told.
 type ship struct {
 	*kafka.Fleet
-	metrics *gateway
+	gateway *gateway
 
 	mu       sync.Mutex
 	owned    map[int32]bool
 	gained   int // partitions that were assigned
 	given    int // partitions that were revoked
 	problems []string
-	hold     chan struct{} // not nil: Assigned waits for it
-	revoking func()        // not nil: called by Revoked
+	revoking func() // not nil: called by Revoked
 }
 
 func (s *ship) assigned(ps []int32) {
 	s.mu.Lock()
-	hold := s.hold
+	defer s.mu.Unlock()
 	for _, p := range ps {
 		if s.owned[p] {
 			s.problems = append(s.problems, fmt.Sprintf("%d is assigned twice", p))
@@ -40,18 +39,17 @@ func (s *ship) assigned(ps []int32) {
 		s.owned[p] = true
 	}
 	s.gained += len(ps)
-	s.mu.Unlock()
-	if hold != nil {
-		<-hold
-	}
 }
 
 func (s *ship) revoked(ps []int32) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.revoking != nil {
-		s.revoking()
+	revoking := s.revoking
+	s.mu.Unlock()
+	if revoking != nil {
+		revoking()
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, p := range ps {
 		if !s.owned[p] {
 			s.problems = append(s.problems, fmt.Sprintf("%d is revoked, and was not assigned", p))
@@ -67,14 +65,11 @@ func (s *ship) told() (gained, given int, problems []string) {
 	return s.gained, s.given, s.problems
 }
 
-// launch starts a gateway of the fleet; change may prepare it.
-func launch(t *testing.T, b *kafkatest.Broker, topic string, change ...func(*ship)) *ship {
+// launch starts a gateway of the fleet.
+func launch(t *testing.T, b *kafkatest.Broker, topic string) *ship {
 	t.Helper()
 	g := start(t, b)
-	s := &ship{metrics: g, owned: map[int32]bool{}}
-	for _, f := range change {
-		f(s)
-	}
+	s := &ship{gateway: g, owned: map[int32]bool{}}
 	s.Fleet = kafka.NewFleet(g.Cluster, fleetOptions(t, topic, s))
 	s.Start()
 	t.Cleanup(s.Close)
@@ -157,33 +152,68 @@ func TestFleetGrowsAndShrinks(t *testing.T) {
 		}
 		third.Close()
 		awaitShare(t, patience, first)
-		eventually(t, first.metrics.metrics, "sluice_kafka_fleet_partitions", "", func(v float64) bool { return v == fleetPartitions })
+		eventually(t, first.gateway.metrics, "sluice_kafka_fleet_partitions", "", func(v float64) bool { return v == fleetPartitions })
 	})
 }
 
-// A gateway whose poll loop stalls is not alive, though its heartbeats go on,
-// and is again when it runs.
+// A gateway that does not come back from Revoked in time is not alive, though
+// its heartbeats go on, and is again when it does.
 func TestFleetStalls(t *testing.T) {
 	t.Parallel()
 	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
 		t.Parallel()
-		hold := make(chan struct{})
-		s := launch(t, b, fleetTopic(t, b), func(s *ship) { s.hold = hold })
-		kafkatest.Eventually(t, patience, func() error {
-			if gained, _, _ := s.told(); gained == 0 {
-				return fmt.Errorf("nothing is assigned")
+		topic := fleetTopic(t, b)
+		first := launch(t, b, topic)
+		awaitShare(t, patience, first)
+		alive, hold := make(chan bool), make(chan struct{})
+		release := sync.OnceFunc(func() { close(hold) })
+		t.Cleanup(release) // before the gateways are closed, which wait for Revoked
+		first.mu.Lock()
+		first.revoking = func() {
+			select {
+			case alive <- first.Alive():
+			case <-hold:
 			}
-			return nil
-		})
-		kafkatest.Eventually(t, patience, func() error {
-			if s.Alive() {
+			<-hold
+		}
+		first.mu.Unlock()
+		second := launch(t, b, topic)
+		if !<-alive {
+			t.Error("it is not alive when Revoked begins")
+		}
+		kafkatest.Eventually(t, kafka.RevokeTimeout+2*time.Second, func() error {
+			if first.Alive() {
 				return fmt.Errorf("alive, though nothing is polled")
 			}
 			return nil
 		})
-		close(hold)
-		awaitShare(t, patience, s)
+		first.mu.Lock()
+		first.revoking = nil
+		first.mu.Unlock()
+		release()
+		awaitShare(t, patience, first, second)
 	})
+}
+
+// A gateway that is cut off from Kafka is not alive soon after, long before its
+// session is over and others may own its partitions; and is again afterwards.
+func TestFleetMemberIsCutOff(t *testing.T) {
+	t.Parallel()
+	b := kafkatest.Embedded(t)
+	s := launch(t, b, fleetTopic(t, b))
+	awaitShare(t, patience, s)
+	b.Stop(t)
+	kafkatest.Eventually(t, 4*time.Second, func() error {
+		if s.Alive() {
+			return fmt.Errorf("still alive")
+		}
+		return nil
+	})
+	if _, given, _ := s.told(); given > 0 {
+		t.Errorf("%d partitions were revoked already", given)
+	}
+	b.Start(t)
+	awaitShare(t, patience, s)
 }
 
 // What the fleet commits is where Kafka's tools show how far its gateways are.

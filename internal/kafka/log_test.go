@@ -287,6 +287,33 @@ func TestLogSpreadsEntities(t *testing.T) {
 	})
 }
 
+// Sync means all partitions, also the first time.
+func TestLogReadsAllPartitions(t *testing.T) {
+	t.Parallel()
+	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
+		t.Parallel()
+		const partitions, entities = 4, 2000
+		topic := b.Topic(t, "all", partitions, map[string]string{"cleanup.policy": "compact"})
+		var rs []*kgo.Record
+		for i := range entities {
+			rs = append(rs, &kgo.Record{
+				Topic: topic, Partition: kafka.PartitionOf(fmt.Sprint(i), partitions), Key: fmt.Appendf(nil, "%d/1/x", i),
+				Value: fmt.Appendf(nil, `{"entity":"%d","revision":1,"value":%q}`, i, strings.Repeat("v", 1000)),
+			})
+		}
+		b.Produce(t, rs...)
+		l := openLog(t, b, topic, partitions)
+		for i := range entities {
+			if l.state.get(fmt.Sprint(i)).Revision != 1 {
+				t.Fatalf("%d is not in the state", i)
+			}
+		}
+		if got := l.Position(0) + l.Position(1) + l.Position(2) + l.Position(3); got < entities {
+			t.Errorf("the positions are %d together", got)
+		}
+	})
+}
+
 // A topic with another number of partitions is not taken, and it is said why.
 func TestLogOfAnotherCount(t *testing.T) {
 	t.Parallel()

@@ -24,11 +24,11 @@ func murmur2(data []byte) uint32 {
 		k ^= k >> shift
 		h = h*m ^ k*m
 	}
-	for i := len(data) - 1; i >= 0; i-- {
-		h ^= uint32(data[i]) << (8 * i)
-		if i == 0 {
-			h *= m
-		}
+	for i, b := range data { // what is left of the last four
+		h ^= uint32(b) << (8 * i)
+	}
+	if len(data) > 0 {
+		h *= m
 	}
 	h ^= h >> 13
 	h *= m
