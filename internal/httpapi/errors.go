@@ -102,7 +102,7 @@ var kinds = map[stream.Code]kind{
 	},
 	stream.EtagMismatch: {
 		http.StatusPreconditionFailed, "It was changed in the meantime",
-		"The entity tag in If-Match is not the current one: somebody else changed the resource since you read it. Read it again, apply your change to what is there now, and send it with the new tag.",
+		"The entity tag in If-Match is not the current one: somebody else changed the resource since you read it. Read it again, apply your change to what is there now, and send it with the new tag. With If-None-Match: * it says that there is one already, which was left as it is.",
 	},
 	stream.TooLarge: {
 		http.StatusRequestEntityTooLarge, "Too large",

@@ -49,9 +49,6 @@ func (a *api) createSubscription(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if _, err := condition(r); err != nil {
-		return err
-	}
 	sub, err := a.Subscriptions.Create(r.Context(), body)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package stream
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -49,6 +50,17 @@ type Endpoint struct {
 	Secrets []Secret // what signs, the current one first
 }
 
+// String gives the URL alone: the rest is secret, and this is what logs and
+// errors get to see.
+func (e Endpoint) String() string { return e.URL }
+
+// GoString hides what is secret from %#v.
+func (e Endpoint) GoString() string { return strconv.Quote(e.URL) }
+
+// MarshalText hides what is secret from JSON: nobody writes an Endpoint as it
+// is.
+func (e Endpoint) MarshalText() ([]byte, error) { return []byte(e.URL), nil }
+
 // Secret is a key that signs deliveries.
 type Secret struct {
 	Key   []byte    // the bytes behind "whsec_"
@@ -60,6 +72,9 @@ func (Secret) String() string { return "<redacted>" }
 
 // GoString hides the key.
 func (s Secret) GoString() string { return s.String() }
+
+// MarshalText hides the key.
+func (s Secret) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
 
 // Keys gives the keys that sign at a time, the current one first.
 func (e Endpoint) Keys(now time.Time) [][]byte {

@@ -155,7 +155,7 @@ func TestAbandonedCreation(t *testing.T) {
 		wantCode(t, err, stream.SubscriptionConflict)
 		_, err = b.Create(t.Context(), []byte(minimal+`,"id":"other","group":"g"}`))
 		wantCode(t, err, stream.GroupInUse)
-		time.Sleep(time.Minute) // of the bubble's time
+		pass(time.Minute)
 		create(t, b, "other", `,"group":"g"`)
 		create(t, b, "billing", "")
 	})
@@ -170,7 +170,7 @@ func TestLateCreation(t *testing.T) {
 		w.log.before = func(string, []byte) {
 			if writes++; writes == 2 {
 				w.log.before = nil
-				time.Sleep(time.Minute) // of the bubble's time
+				pass(time.Minute)
 				create(t, b, "other", `,"group":"g"`)
 			}
 		}
@@ -350,7 +350,7 @@ func TestRotate(t *testing.T) {
 		if got := keys(time.Now().Add(24 * time.Hour)); !cmp.Equal(got, [][]byte{second}) {
 			t.Errorf("%d keys after a day", len(got))
 		}
-		time.Sleep(23 * time.Hour) // of the bubble's time
+		pass(23 * time.Hour)
 		given := []byte(strings.Repeat("k", 24))
 		if sub, err = s.Rotate(ctx, "billing", []byte(`{"secret":"`+secretOf(24)+`"}`), stream.Condition{}); err != nil {
 			t.Fatal(err)
@@ -358,7 +358,7 @@ func TestRotate(t *testing.T) {
 		if got := keys(time.Now()); !cmp.Equal(got, [][]byte{given, second, first}) {
 			t.Errorf("%d keys", len(got))
 		}
-		time.Sleep(2 * time.Hour)
+		pass(2 * time.Hour)
 		sub, _, err = s.Put(ctx, "billing", []byte(`{"streams":"orders.*","endpoint":{"url":"https://a.example","secret":"`+secretOf(25)+`"}}`), stream.Condition{})
 		if err != nil {
 			t.Fatal(err)

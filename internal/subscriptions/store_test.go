@@ -215,7 +215,7 @@ func TestReport(t *testing.T) {
 		if report(good) != 0 {
 			t.Error("the same was written again")
 		}
-		time.Sleep(6 * time.Second) // of the bubble's time
+		pass(6 * time.Second)
 		good.LastSuccess = time.Now()
 		if report(good) != 0 {
 			t.Error("more of the same is told after 30 seconds")
@@ -227,12 +227,12 @@ func TestReport(t *testing.T) {
 		if report(bad) != 1 {
 			t.Error("a failure is told after 5 seconds")
 		}
-		time.Sleep(4 * time.Second)
+		pass(4 * time.Second)
 		bad.LastError.At = time.Now()
 		if report(bad) != 0 {
 			t.Error("another failure was told within 5 seconds")
 		}
-		time.Sleep(31 * time.Second)
+		pass(31 * time.Second)
 		good.LastSuccess, good.LastError = time.Now(), bad.LastError
 		if report(good) != 1 {
 			t.Error("it is told that all is well again")

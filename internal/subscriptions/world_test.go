@@ -69,16 +69,16 @@ func (r *replica) Write(ctx context.Context, entity string, seen int64, value []
 
 func (r *replica) Partition(entity string) int32 { return int32(len(entity) % 4) }
 
-// kafka is what the stores ask of Kafka: each partition has the offsets 10 to
+// cluster is what the stores ask of Kafka: each partition has the offsets 10 to
 // 110, and the one at half past one is 60.
-type kafka struct {
+type cluster struct {
 	mu        sync.Mutex
 	layouts   []stream.Layout
 	committed map[string][]stream.GroupOffset
 	fail      error
 }
 
-func (k *kafka) Layouts(_ context.Context, p stream.Pattern) ([]stream.Layout, error) {
+func (k *cluster) Layouts(_ context.Context, p stream.Pattern) ([]stream.Layout, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	var found []stream.Layout
@@ -90,7 +90,7 @@ func (k *kafka) Layouts(_ context.Context, p stream.Pattern) ([]stream.Layout, e
 	return found, k.fail
 }
 
-func (k *kafka) Bounds(_ context.Context, ps []stream.Partition) ([]stream.Bounds, error) {
+func (k *cluster) Bounds(_ context.Context, ps []stream.Partition) ([]stream.Bounds, error) {
 	list := make([]stream.Bounds, len(ps))
 	for i := range list {
 		list[i] = stream.Bounds{Begin: 10, End: 110 + int64(ps[i].Number)}
@@ -98,7 +98,7 @@ func (k *kafka) Bounds(_ context.Context, ps []stream.Partition) ([]stream.Bound
 	return list, k.fail
 }
 
-func (k *kafka) OffsetsAt(_ context.Context, ps []stream.Partition, _ time.Time) ([]int64, error) {
+func (k *cluster) OffsetsAt(_ context.Context, ps []stream.Partition, _ time.Time) ([]int64, error) {
 	list := make([]int64, len(ps))
 	for i := range list {
 		list[i] = 60
@@ -106,7 +106,7 @@ func (k *kafka) OffsetsAt(_ context.Context, ps []stream.Partition, _ time.Time)
 	return list, k.fail
 }
 
-func (k *kafka) Committed(_ context.Context, group string) ([]stream.GroupOffset, error) {
+func (k *cluster) Committed(_ context.Context, group string) ([]stream.GroupOffset, error) {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	return k.committed[group], k.fail
@@ -136,7 +136,7 @@ func (s *sender) Send(_ context.Context, d *stream.Delivery) stream.Attempt {
 // world is some gateways on one log.
 type world struct {
 	log    *memoryLog
-	kafka  *kafka
+	kafka  *cluster
 	sender *sender
 	out    *bytes.Buffer // what is logged
 }
@@ -144,7 +144,7 @@ type world struct {
 func newWorld() *world {
 	return &world{
 		log: newMemoryLog(), sender: &sender{}, out: &bytes.Buffer{},
-		kafka: &kafka{
+		kafka: &cluster{
 			committed: map[string][]stream.GroupOffset{},
 			layouts: []stream.Layout{
 				{Stream: "logs.a", TopicID: "t1", Partitions: 1},
@@ -206,3 +206,6 @@ func wantCode(tb testing.TB, err error, code stream.Code) {
 		tb.Fatalf("got %v, want %s", err, code)
 	}
 }
+
+// pass lets the time of a synctest bubble pass.
+func pass(d time.Duration) { <-time.After(d) }
