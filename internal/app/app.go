@@ -50,8 +50,10 @@ type App struct {
 	cluster  *kafka.Cluster
 	schemas  *kafka.Log
 	reading  reading
-	draining atomic.Bool
-	cleanups cleanups
+
+	subscriptions *kafka.Log
+	draining      atomic.Bool
+	cleanups      cleanups
 }
 
 // New builds a gateway that listens and does not serve yet. It does not wait
@@ -130,13 +132,21 @@ func (a *App) setup(o Options) error {
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
+	push, err := a.newPush(pushing{
+		config: o.Config, names: names, log: o.Log, registry: registry, version: o.Version, admin: admin, producer: producer,
+		readers: a.reading.readers, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher,
+	})
+	if err != nil {
+		return err
+	}
 	a.server = httpapi.NewServer(httpapi.New(httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
 		AllowOrigins: o.Config.CORS.AllowOrigins,
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
-		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters, Readiness: a,
+		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
+		Subscriptions: push, Readiness: a,
 	}), o.Log)
 	a.cleanups.push("http server", a.drain)
 	return nil
@@ -211,6 +221,7 @@ func (a *App) Ready() []httpapi.Check {
 	return []httpapi.Check{
 		reach,
 		check("schemas", a.schemas.Ready(), "the log of schemas has been read to its end"),
+		check("subscriptions", a.subscriptions.Ready(), "the log of subscriptions has been read to its end"),
 		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
 }

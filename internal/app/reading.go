@@ -22,6 +22,7 @@ type reading struct {
 	feeds   feeds
 	members members
 	filters *filter.Compiler
+	readers *kafka.Readers
 }
 
 // newReading builds it in the order of its dependencies, and has it undone.
@@ -29,11 +30,11 @@ func (a *App) newReading(c config.Config, names stream.Topics, log *slog.Logger,
 	if r.filters, err = filter.New(); err != nil {
 		return r, fmt.Errorf("prepare filters: %w", err)
 	}
-	readers := kafka.NewReaders(a.cluster, kafka.ReadersOptions{Topics: names})
-	a.cleanups.push("page readers", func(context.Context) error { return readers.Close() })
+	r.readers = kafka.NewReaders(a.cluster, kafka.ReadersOptions{Topics: names})
+	a.cleanups.push("page readers", func(context.Context) error { return r.readers.Close() })
 
 	r.feeds.Hub = follow.New(follow.Options{
-		Kafka: readers, OpenTail: func() (follow.Tail, error) { return kafka.NewTail(a.cluster, names) },
+		Kafka: r.readers, OpenTail: func() (follow.Tail, error) { return kafka.NewTail(a.cluster, names) },
 		FeedBytes: int(c.Limits.FeedBytes), CatchUpBytes: int(c.Limits.CatchUpBytes), Followers: c.Limits.Followers,
 		Log: log, Registerer: registry,
 	})
@@ -42,7 +43,7 @@ func (a *App) newReading(c config.Config, names stream.Topics, log *slog.Logger,
 	commits := kafka.NewCommits(a.cluster, names)
 	a.cleanups.push("commits", func(context.Context) error { commits.Close(); return nil })
 	r.members.Groups = groups.New(groups.Options{
-		Kafka: readers, Offsets: commits, Open: a.openMember(names), Members: c.Limits.GroupMembers,
+		Kafka: r.readers, Offsets: commits, Open: a.openMember(names), Members: c.Limits.GroupMembers,
 		Log: log, Registerer: registry,
 	})
 	a.cleanups.push("group members", func(context.Context) error { r.members.Close(); return nil })

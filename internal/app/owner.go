@@ -1,0 +1,160 @@
+package app
+
+import (
+	"context"
+	"log/slog"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"sluice/internal/delivery"
+	"sluice/internal/kafka"
+	"sluice/internal/stream"
+	"sluice/internal/subscriptions"
+)
+
+// How long one look at the subscriptions, or one report, may take, when a look
+// that failed is tried again, and how many reports may wait. One that finds no
+// room is left out: there is another soon.
+const (
+	ownTimeout    = 10 * time.Second
+	ownRetry      = time.Second
+	reportsQueued = 1024
+)
+
+// owner keeps what the engine delivers equal to the subscriptions in this
+// gateway's shares.
+type owner struct {
+	store  *subscriptions.Store
+	engine *delivery.Engine
+	fleet  *kafka.Fleet
+	log    *slog.Logger
+
+	mu     sync.Mutex // held while the engine is given subscriptions, or gives them up
+	shares map[int32]bool
+
+	wake    chan struct{}
+	reports chan report
+	running sync.WaitGroup
+	ctx     context.Context // ends with close
+	stop    context.CancelFunc
+}
+
+type report struct {
+	id     string
+	health stream.Health
+}
+
+func newOwner(store *subscriptions.Store, log *slog.Logger) *owner {
+	o := &owner{store: store, log: log, shares: map[int32]bool{}, wake: make(chan struct{}, 1), reports: make(chan report, reportsQueued)}
+	o.ctx, o.stop = context.WithCancel(context.Background())
+	return o
+}
+
+func (o *owner) start() {
+	o.running.Go(o.watch)
+	o.running.Go(o.tell)
+	o.fleet.Start()
+}
+
+// close leaves the fleet, which gives up all shares.
+func (o *owner) close() {
+	o.fleet.Close()
+	o.stop()
+	o.running.Wait()
+}
+
+// assigned takes shares over.
+func (o *owner) assigned(partitions []int32) {
+	o.mu.Lock()
+	for _, p := range partitions {
+		o.shares[p] = true
+	}
+	o.mu.Unlock()
+	select {
+	case o.wake <- struct{}{}:
+	default: // it will look already
+	}
+}
+
+// revoked gives up shares, and returns when nothing is done for them any more.
+func (o *owner) revoked(partitions []int32) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for _, p := range partitions {
+		delete(o.shares, p)
+	}
+	o.engine.Disown(slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return o.shares[shareOf(id)] })...)
+}
+
+func shareOf(id string) int32 { return kafka.PartitionOf(subscriptions.Entity(id), shares) }
+
+// watch looks whenever shares or subscriptions have changed.
+func (o *owner) watch() {
+	changed, end := o.store.Watch()
+	defer end()
+	again := time.NewTimer(ownRetry)
+	defer again.Stop()
+	for {
+		select {
+		case <-o.ctx.Done():
+			return
+		case <-o.wake:
+		case <-changed:
+		case <-again.C:
+		}
+		if err := o.look(); err != nil {
+			o.log.Debug("the subscriptions cannot be looked up", slog.Any("error", err))
+			again.Reset(ownRetry)
+		}
+	}
+}
+
+// look gives the engine what is in this gateway's shares, and takes away what
+// is not.
+func (o *owner) look() error {
+	o.mu.Lock()
+	mine := slices.Collect(maps.Keys(o.shares))
+	o.mu.Unlock()
+	ctx, cancel := context.WithTimeout(o.ctx, ownTimeout)
+	defer cancel()
+	found, err := o.store.Owned(ctx, mine)
+	if err != nil {
+		return err
+	}
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	there := map[string]bool{}
+	for _, sub := range found {
+		if o.shares[shareOf(sub.ID)] { // still
+			there[sub.ID] = true
+			o.engine.Own(sub)
+		}
+	}
+	o.engine.Disown(slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return there[id] || !slices.Contains(mine, shareOf(id)) })...)
+	return nil
+}
+
+// report takes how a subscription does, to be told to the other gateways.
+func (o *owner) report(id string, h stream.Health) {
+	select {
+	case o.reports <- report{id, h}:
+	default:
+	}
+}
+
+func (o *owner) tell() {
+	for {
+		select {
+		case <-o.ctx.Done():
+			return
+		case r := <-o.reports:
+			ctx, cancel := context.WithTimeout(o.ctx, ownTimeout)
+			if err := o.store.Report(ctx, r.id, r.health); err != nil {
+				o.log.Debug("how a subscription does was not told", slog.String("subscription", r.id), slog.Any("error", err))
+			}
+			cancel()
+		}
+	}
+}
