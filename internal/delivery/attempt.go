@@ -228,7 +228,7 @@ func (w *worker) free(l *lane, p *part) {
 		delete(w.lanes, l.key)
 		return
 	}
-	p.ready = append(p.ready, l.queue[0])
+	heap.Push(&p.ready, l.queue[0])
 }
 
 // pause pauses the subscription here at once, and in the store as soon as that

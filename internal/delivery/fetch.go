@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/heap"
 	"log/slog"
 	"slices"
 
@@ -115,7 +116,7 @@ func (w *worker) loaded(p *part, next int64) {
 		case it.record != nil && it.unit != nil:
 			w.hasten(it.unit)
 		case it.record != nil:
-			p.ready = append(p.ready, it)
+			heap.Push(&p.ready, it)
 		case it.offset < next:
 			w.vanish(it)
 		default:

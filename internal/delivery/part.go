@@ -17,7 +17,7 @@ type part struct {
 	redrive    bool          // of the dead-letter stream
 	until      int64         // redrive: where it ends
 
-	ready    []*item // may be sent now, in the order they became so
+	ready    ready   // may be sent now
 	wanted   []*item // are to be loaded
 	fetching bool
 	units    int   // deliveries begun and not complete
@@ -90,6 +90,26 @@ func (p *part) fits(first, end int64) bool {
 	}
 	width := p.progress.reach(max(end, p.begun)) - lowest
 	return spansFit(p.progress.done+p.units+1, width)
+}
+
+// ready is a heap of records by offset: the lowest go first, so that batches
+// have no holes and commits advance.
+type ready []*item
+
+func (h ready) Len() int           { return len(h) }
+func (h ready) Less(i, j int) bool { return h[i].offset < h[j].offset }
+func (h ready) Swap(i, j int)      { h[i], h[j] = h[j], h[i] }
+
+// Push is for package heap.
+func (h *ready) Push(x any) { *h = append(*h, x.(*item)) }
+
+// Pop is for package heap.
+func (h *ready) Pop() any {
+	old := *h
+	it := old[len(old)-1]
+	old[len(old)-1] = nil
+	*h = old[:len(old)-1]
+	return it
 }
 
 // retries is a heap of deliveries by the time of their next attempt.

@@ -102,27 +102,18 @@ func (w *worker) fresh(now time.Time) *unit {
 	return nil
 }
 
-// form makes a delivery of what is ready in a partition. Where the commit's
-// metadata would not hold its completion, only the lowest open record may go.
+// form makes a delivery of what is ready in a partition, the lowest offset
+// first; nil when nothing is, or it has to wait.
 func (w *worker) form(p *part, now time.Time) *unit {
 	for len(p.ready) > 0 {
 		it := p.ready[0]
+		if it.isReady() {
+			return w.unitFrom(it, now)
+		}
+		heap.Pop(&p.ready)
 		if it.record == nil && !it.over && it.unit == nil {
-			p.ready = p.ready[1:]
 			w.want(it)
-			continue
 		}
-		if !it.isReady() {
-			p.ready = p.ready[1:]
-			continue
-		}
-		if u := w.unitFrom(it, now); u != nil {
-			return u
-		}
-		if low := p.progress.first(); low != it && low != nil && low.isReady() {
-			return w.unitFrom(low, now)
-		}
-		return nil
 	}
 	return nil
 }

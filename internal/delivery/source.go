@@ -102,6 +102,7 @@ func (s *source) step() error {
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	s.cancel = nil
+	defer s.w.e.memory.Add(-a.room)
 	if err != nil {
 		if a.ctx.Err() != nil { // somebody wants it asked anew
 			return nil
@@ -211,6 +212,7 @@ type asking struct {
 	cancel  context.CancelFunc
 	request stream.PageRequest
 	from    map[*part]int64 // where each partition is asked for
+	room    int64           // what was set aside for it
 	far     bool            // the ends have to be known first
 	wait    time.Duration   // there is no room: how long to wait for it, 0 until a kick
 }
@@ -258,12 +260,26 @@ func (s *source) ask() (asking, bool) {
 		return a, true
 	}
 	a.request = s.request(at)
+	if s.more {
+		s.setRoomAside(&a)
+	}
 	if s.redrive {
 		a.request.Until = &until
 	}
 	a.ctx, a.cancel = context.WithCancel(w.ctx)
 	s.cancel = a.cancel
 	return a, true
+}
+
+// setRoomAside sets memory aside for a page. Where there is none, one record is
+// read, so that everybody gets on.
+func (s *source) setRoomAside(a *asking) {
+	if m := &s.w.e.memory; m.Add(pageBytes) > s.w.e.MemoryBytes {
+		m.Add(-pageBytes)
+		a.request.PageLimit = stream.PageLimit{Records: 1, Bytes: 1}
+		return
+	}
+	a.room = pageBytes
 }
 
 func (s *source) onlyIgnored() bool {
@@ -281,9 +297,6 @@ func (s *source) request(at stream.Position) stream.PageRequest {
 	switch {
 	case s.redrive:
 		r.Filter = nil
-	case s.w.e.crowded():
-		r.PageLimit = stream.PageLimit{Records: 1, Bytes: 1}
-		r.Wait = crowdedWait
 	case !s.more:
 		r.PageLimit = stream.PageLimit{Records: waitRecords, Bytes: waitBytes}
 		r.Wait = idleWait

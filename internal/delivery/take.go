@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"container/heap"
 	"log/slog"
 	"time"
 
@@ -117,7 +118,7 @@ func (w *worker) add(p *part, r *stream.Record, now time.Time) {
 		}
 	}
 	w.load(it, r)
-	p.ready = append(p.ready, it)
+	heap.Push(&p.ready, it)
 }
 
 // laneOf gives the lane in which a record waits, nil for none.
