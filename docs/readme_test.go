@@ -23,12 +23,17 @@ import (
 	"sluice/internal/kafkatest"
 )
 
-// documented is where the gateway of the README serves.
-const documented = "http://127.0.0.1:8080"
+// documented and hook are where the gateway of the README serves, and where its
+// receiver of webhooks does.
+const (
+	documented = "http://127.0.0.1:8080"
+	hook       = "http://127.0.0.1:9000"
+)
 
 // gateway is one that runs in this process, as `make run` starts it.
 type gateway struct {
 	url   string
+	hook  string // a place for a receiver of webhooks
 	steps []string // the commands that it tells a first-time user
 }
 
@@ -59,6 +64,7 @@ func start(t *testing.T) *gateway {
 	}
 	c := config.Default()
 	c.Listen, c.Embedded, c.DataDir, c.Log.Level = "127.0.0.1:0", true, t.TempDir(), "error"
+	c.Webhooks.AllowNetworks = []string{"127.0.0.0/8"} // as the README has it for its receiver
 	ctx, stop := context.WithCancel(context.Background())
 	var out output
 	ended := make(chan error, 1)
@@ -69,7 +75,7 @@ func start(t *testing.T) *gateway {
 			t.Errorf("the gateway ended with: %v", err)
 		}
 	})
-	g := &gateway{}
+	g := &gateway{hook: freeURL(t)}
 	kafkatest.Eventually(t, 30*time.Second, func() error { return g.ready(out.String()) })
 	return g
 }
@@ -116,23 +122,24 @@ const quietCurl = `curl() {
 // shell runs a script, and gives its output.
 func (g *gateway) shell(t *testing.T, script string) string {
 	t.Helper()
-	script = quietCurl + strings.ReplaceAll(script, documented, g.url)
+	script = quietCurl + strings.NewReplacer(documented, g.url, hook, g.hook).Replace(script)
 	out, err := exec.CommandContext(t.Context(), "bash", "-euc", script).Output()
 	if err != nil {
 		t.Fatalf("%s\n%v", script, err)
 	}
-	return string(out)
+	return strings.ReplaceAll(string(out), g.hook, hook)
 }
 
-// block is a block of commands, and the block of JSON, or of text, that follows
-// at once.
+// block is a block of commands, and the blocks of JSON and of text that follow
+// at once. With both, the text is what the receiver of webhooks prints.
 type block struct{ commands, output, text string }
 
-// blocks gives the blocks of the README that begin with curl.
+// blocks gives the blocks of the README that begin with curl, or start the
+// receiver of webhooks.
 func blocks(t *testing.T) []block {
 	t.Helper()
 	var found []block
-	fence := regexp.MustCompile("(?s)\n```sh\n(curl .*?)```\n(?:```json\n(.*?)```)?(?:```text\n(.*?)```)?")
+	fence := regexp.MustCompile("(?s)\n```sh\n((?:curl |WEBHOOK_SECRET=).*?)```\n(?:```json\n(.*?)```)?(?:```text\n(.*?)```)?")
 	for _, m := range fence.FindAllStringSubmatch(read(t, "README.md"), -1) {
 		found = append(found, block{m[1], m[2], m[3]})
 	}
@@ -145,14 +152,16 @@ func blocks(t *testing.T) []block {
 var (
 	anyTime     = regexp.MustCompile(`"\d{4}-\d\d-\d\dT[0-9:.]+Z"`)
 	anyPosition = regexp.MustCompile(`p1\.[A-Za-z0-9_-]+`)
+	anySecret   = regexp.MustCompile(`whsec_[A-Za-z0-9+/]+=*`)
 )
 
-// alike makes all times alike, and all positions.
+// alike makes all times alike, all positions, and all secrets.
 func alike(text string) string {
+	text = anySecret.ReplaceAllString(text, "whsec_(a secret)")
 	return anyPosition.ReplaceAllString(anyTime.ReplaceAllString(text, `"(a time)"`), "p1.(a position)")
 }
 
-// values gives the JSON values of a text, with all times and positions alike.
+// values gives the JSON values of a text, made alike.
 func values(t *testing.T, text string) []any {
 	t.Helper()
 	var all []any
@@ -170,6 +179,28 @@ func values(t *testing.T, text string) []any {
 	}
 }
 
+// compare compares what a block printed with the README, as far as that says.
+func (g *gateway) compare(t *testing.T, b block, out string, rc *receiver) {
+	t.Helper()
+	switch {
+	case b.text != "" && b.output != "":
+		rc.printed(t, b.text)
+	case b.text != "":
+		if diff := cmp.Diff(alike(b.text), alike(out)); diff != "" {
+			t.Errorf("%s(-README +now):\n%s", b.commands, diff)
+		}
+		return
+	case b.output == "" && strings.Contains(b.commands, "-X DELETE"): // a list of what can be done
+		if strings.Contains(out, `"/problems/`) || !strings.Contains(out, `"delivered"`) {
+			t.Errorf("%sprinted\n%s", b.commands, out)
+		}
+		return
+	}
+	if diff := cmp.Diff(values(t, b.output), values(t, out)); diff != "" {
+		t.Errorf("%s(-README +now):\n%s", b.commands, diff)
+	}
+}
+
 // TestREADME runs the README from top to bottom.
 func TestREADME(t *testing.T) {
 	g, all := start(t), blocks(t)
@@ -183,18 +214,21 @@ func TestREADME(t *testing.T) {
 		}
 	})
 	t.Run("commands print what follows them", func(t *testing.T) {
+		var rc *receiver
+		secret := "none"
 		for _, b := range all {
-			out := g.shell(t, b.commands)
-			if b.text != "" {
-				if diff := cmp.Diff(alike(b.text), alike(out)); diff != "" {
-					t.Errorf("%s(-README +now):\n%s", b.commands, diff)
+			if strings.HasPrefix(b.commands, "WEBHOOK_SECRET=") {
+				if diff := cmp.Diff("WEBHOOK_SECRET="+alike(secret)+" go run ./examples/webhook-receiver\n", alike(b.commands)); diff != "" {
+					t.Errorf("the receiver's command (-want +README):\n%s", diff)
 				}
+				rc = receive(t, receivers(t)["go"], secret, g.hook)
 				continue
 			}
-			want, got := values(t, b.output), values(t, out)
-			if diff := cmp.Diff(want, got); diff != "" {
-				t.Errorf("%s(-README +now):\n%s", b.commands, diff)
+			out := g.shell(t, b.commands)
+			if s := anySecret.FindString(out); s != "" {
+				secret = s
 			}
+			g.compare(t, b, out, rc)
 		}
 	})
 	t.Run("metrics exist", func(t *testing.T) {
