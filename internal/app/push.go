@@ -100,7 +100,7 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 	a.cleanups.push("deliveries", func(context.Context) error { o.engine.Close(); return nil })
 	o.fleet = kafka.NewFleet(a.cluster, kafka.FleetOptions{
 		Topic: p.names.Internal(subscriptionsLog), Group: p.names.Internal(fleetGroup), Partitions: shares,
-		Assigned: o.assigned, Revoked: o.revoked, Log: p.log,
+		Assigned: o.assigned, Revoked: o.revoked, Position: a.subscriptions.Position, Log: p.log,
 	})
 	o.start()
 	a.cleanups.push("fleet", func(context.Context) error { o.close(); return nil })

@@ -39,7 +39,7 @@ func (w *worker) fetch(p *part) {
 		w.mu.Lock()
 		next, ok := nextIn(answer.Next, p)
 		if ok && !p.gone {
-			w.takeWanted(p, answer, next)
+			w.takeWanted(p, answer, lowest, next)
 		}
 		w.pump()
 		w.mu.Unlock()
@@ -76,7 +76,8 @@ func (w *worker) askWanted(p *part) (r stream.PageRequest, lowest int64, ok bool
 	}, lowest, true
 }
 
-func (w *worker) takeWanted(p *part, answer stream.PageAnswer, next int64) {
+// takeWanted takes a page of what was asked for: the offsets from on, up to next.
+func (w *worker) takeWanted(p *part, answer stream.PageAnswer, from, next int64) {
 	wanted := map[*item]bool{}
 	room := map[*lane]int{}
 	for _, it := range p.wanted {
@@ -102,22 +103,24 @@ func (w *worker) takeWanted(p *part, answer stream.PageAnswer, next int64) {
 		p.stubs--
 		w.load(it, r)
 	}
-	w.loaded(p, next)
+	w.loaded(p, from, next)
 }
 
 // loaded goes on with the records that were wanted and are there, or will
-// never be.
-func (w *worker) loaded(p *part, next int64) {
+// never be: those that a page of the offsets from on, up to next, left out.
+// Others, also lower ones, may have come to be wanted since it was asked for.
+func (w *worker) loaded(p *part, from, next int64) {
 	var left []*item
 	for _, it := range p.wanted {
-		it.wanted = it.record == nil && !it.over && it.offset >= next
+		asked := it.offset >= from && it.offset < next
+		it.wanted = it.record == nil && !it.over && !asked
 		switch {
 		case it.over:
 		case it.record != nil && it.unit != nil:
 			w.hasten(it.unit)
 		case it.record != nil:
 			heap.Push(&p.ready, it)
-		case it.offset < next:
+		case asked:
 			w.vanish(it)
 		default:
 			left = append(left, it)
