@@ -33,7 +33,7 @@ const (
 // gateway is one that runs in this process, as `make run` starts it.
 type gateway struct {
 	url   string
-	hook  string // a place for a receiver of webhooks
+	hook  string   // a place for a receiver of webhooks
 	steps []string // the commands that it tells a first-time user
 }
 
