@@ -99,6 +99,7 @@ func (w *worker) judge(u *unit, a stream.Attempt, now time.Time) (dead bool) {
 		u.own++
 	}
 	u.slow = slow
+	u.part.dirty = true // the next owner goes on counting
 	if a.Outcome != stream.DeliveryRefused && !exhausted(w.sub.Retry, u, now) {
 		w.postpone(u, now.Add(max(w.e.Pause(w.sub.Retry, u.attempts), a.RetryAfter)))
 		return false

@@ -152,7 +152,7 @@ func (p *part) lastTries(lowest int64) []try {
 			if e.item == nil || e.item.unit == nil {
 				continue
 			}
-			if u := e.item.unit; u.items[0] == e.item && u.own > 0 {
+			if u := e.item.unit; u.items[0] == e.item {
 				tries = append(tries, try{offset: e.from, attempts: u.own, first: u.first})
 			}
 			if len(tries) == maxTries {

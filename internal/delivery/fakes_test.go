@@ -31,6 +31,7 @@ type broker struct {
 	commitErr func() error
 	onCommit  func(group string, o stream.GroupOffset)
 	pages     int
+	delay     func() time.Duration // of an answer, after it was made up; nil: none
 }
 
 type topic struct {
@@ -120,6 +121,13 @@ func (b *broker) Page(ctx context.Context, r stream.PageRequest) (stream.PageAns
 		a, err := b.page(r)
 		changed := b.changed
 		b.mu.Unlock()
+		if b.delay != nil {
+			select {
+			case <-time.After(b.delay()):
+			case <-ctx.Done():
+				return stream.PageAnswer{}, ctx.Err()
+			}
+		}
 		if err != nil || r.Wait == 0 || len(a.Records)+len(a.Gaps) > 0 || a.More {
 			return a, err
 		}

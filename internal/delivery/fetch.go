@@ -40,11 +40,15 @@ func (w *worker) fetch(p *part) {
 		next, ok := nextIn(answer.Next, p)
 		if ok && !p.gone {
 			w.takeWanted(p, answer, lowest, next)
+		} else { // of another topic: the reader has to look, though it may have no room
+			s := w.sourceOf(p)
+			s.known = false
+			s.wake()
 		}
 		w.pump()
 		w.mu.Unlock()
 		pause = firstTrouble
-		if (!ok || next <= lowest) && !w.sleep(firstTrouble) { // another topic, or cut short: the reader finds out
+		if (!ok || next <= lowest) && !w.sleep(firstTrouble) {
 			return
 		}
 	}

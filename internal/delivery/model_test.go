@@ -96,6 +96,11 @@ func newModel(t *testing.T, seed uint64) *model {
 		}
 	})
 	m.fixed = *m.sub
+	m.broker.delay = func() time.Duration {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		return time.Duration(m.fate.Int64N(int64(100 * time.Millisecond)))
+	}
 	m.broker.onCommit = m.checkCommit
 	m.broker.create("orders", 1+r.IntN(3))
 	return m

@@ -123,7 +123,10 @@ func (s *source) wait(d time.Duration) {
 	}
 	select {
 	case <-s.kick:
-	case <-timeout:
+	case <-timeout: // the streams may have changed
+		s.w.mu.Lock()
+		s.known = false
+		s.w.mu.Unlock()
 	case <-s.w.ctx.Done():
 	}
 }
@@ -234,6 +237,7 @@ func (s *source) ask() (asking, bool) {
 		a.wait = missingWait
 		return a, false
 	case w.crowdedOut():
+		a.wait = idleWait
 		if w.e.crowded() {
 			a.wait = crowdedWait
 		}
@@ -253,6 +257,7 @@ func (s *source) ask() (asking, bool) {
 		}
 	}
 	if len(a.from) == 0 && len(s.parts) > 0 && !s.onlyIgnored() {
+		a.wait = idleWait
 		return a, false
 	}
 	s.waiting = false

@@ -273,12 +273,17 @@ func (w *worker) release(p *part) {
 	p.bytes, p.loaded = 0, 0
 }
 
+// sourceOf gives the source that reads a partition.
+func (w *worker) sourceOf(p *part) *source {
+	if p.redrive {
+		return w.again
+	}
+	return w.main
+}
+
 // roomFor has a partition read again that was not for want of room.
 func (w *worker) roomFor(p *part) {
-	s := w.main
-	if p.redrive {
-		s = w.again
-	}
+	s := w.sourceOf(p)
 	if p.skipped && !p.ignored && s.cancel != nil && w.hasRoom(p) {
 		s.cancel()
 	}
