@@ -77,7 +77,7 @@ type Options struct {
 
 	WindowRecords int           // of one subscription in memory; 0: 2,000
 	WindowBytes   int           // of one subscription in memory; 0: 4 MiB
-	MemoryBytes   int64         // of all subscriptions together; 0: 256 MiB. Each may hold one record, or 16 KiB, beyond
+	MemoryBytes   int64         // of all subscriptions together; 0: 256 MiB. Beyond it each may hold 16 KiB or one record, and what it sends
 	Calls         int           // commits and questions for offsets under way at a time; 0: 8
 	CommitEvery   time.Duration // the shortest time between two commits of a subscription; 0: 250 ms
 	Log           *slog.Logger

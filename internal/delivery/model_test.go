@@ -19,9 +19,9 @@ import (
 // crashes, moves between gateways, streams made anew, pauses and failing
 // commits, and checks each request and each commit against what was published.
 func TestNothingIsLostWhateverHappens(t *testing.T) {
-	seeds := uint64(60)
+	seeds := uint64(30)
 	if testing.Short() {
-		seeds = 10
+		seeds = 8
 	}
 	for seed := range seeds {
 		t.Run(fmt.Sprint("seed=", seed), func(t *testing.T) {

@@ -48,7 +48,7 @@ func (w *worker) begin(now time.Time) {
 // next gives the delivery whose turn it is: one that is tried again, else a
 // new one, else, to find out how the endpoint is, one whose turn has not come.
 func (w *worker) next(now time.Time) *unit {
-	for len(w.retries) > 0 {
+	for free := w.throttle.most(w.sub.MaxInFlight) - w.inFlight; len(w.retries) > 0 && free > 0; free-- {
 		u := w.retries[0]
 		if u.due.After(now) {
 			w.at(u.due)
@@ -226,10 +226,11 @@ func (w *worker) unqueue(u *unit) {
 	}
 }
 
-// hasten makes a delivery that waits due now.
+// hasten makes a delivery that waits the next one: it was loaded, and no other
+// is to be while it waits.
 func (w *worker) hasten(u *unit) {
 	if u.index >= 0 {
-		u.due = time.Now()
+		u.due = time.Time{}
 		heap.Fix(&w.retries, u.index)
 	}
 }
