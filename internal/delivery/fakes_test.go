@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
@@ -80,15 +79,6 @@ func (b *broker) publish(id string, n int, r stream.Record, skip int64) int64 {
 	p.end = r.Offset + 1
 	b.wake()
 	return r.Offset
-}
-
-// retain deletes the records below an offset.
-func (b *broker) retain(id string, n int, from int64) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	p := &b.topics[id].parts[n]
-	p.begin = from
-	p.records = slices.DeleteFunc(p.records, func(r stream.Record) bool { return r.Offset < from })
 }
 
 func (b *broker) Layouts(_ context.Context, p stream.Pattern) ([]stream.Layout, error) {
@@ -422,15 +412,6 @@ func bubble(t *testing.T, f func(t *testing.T, w *world)) {
 func pass(d time.Duration) {
 	<-time.After(d)
 	synctest.Wait()
-}
-
-func shuffledWait(ctx context.Context, rnd *rand.Rand, most time.Duration) error {
-	select {
-	case <-time.After(time.Duration(rnd.Int64N(int64(most)) + 1)):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 var errBroken = errors.New("broken")

@@ -40,11 +40,11 @@ type place struct {
 
 type published struct {
 	place
-	key      string
-	selected bool // by the filter
-	complete bool
-	commited bool
-	acked    int // the period whose owner was told that it was delivered; 0: none
+	key       string
+	selected  bool // by the filter
+	complete  bool
+	committed bool
+	acked     int // the period whose owner was told that it was delivered; 0: none
 }
 
 // model is what must hold. All engines share it.
@@ -259,7 +259,7 @@ func (m *model) begin(g *gateway, d *stream.Delivery) []*published {
 		switch {
 		case !p.selected:
 			m.t.Errorf("sent %v, which the filter does not select", p.place)
-		case p.commited:
+		case p.committed:
 			m.t.Errorf("sent %v again, whose completion was committed", p.place)
 		case p.acked == g.period:
 			m.t.Errorf("sent %v again, by the same owner, who knew that it was delivered", p.place)
@@ -355,7 +355,7 @@ func (m *model) checkCommit(_ string, o stream.GroupOffset) {
 		if p.selected && !p.complete {
 			m.t.Errorf("committed %v, which is not complete: lost", p.place)
 		}
-		p.commited = true
+		p.committed = true
 	}
 }
 
@@ -379,8 +379,8 @@ func (m *model) checkEnd() {
 			continue
 		}
 		n++
-		if p.selected && !p.complete || !p.commited {
-			m.t.Errorf("seed %d: %v (key %s) is left: complete %v, committed %v", m.seed, p.place, p.key, p.complete, p.commited)
+		if p.selected && !p.complete || !p.committed {
+			m.t.Errorf("seed %d: %v (key %s) is left: complete %v, committed %v", m.seed, p.place, p.key, p.complete, p.committed)
 		}
 	}
 	if b := m.gateway.e.Memory(); b != 0 {

@@ -1,6 +1,9 @@
 package delivery
 
-import "sort"
+import (
+	"slices"
+	"sort"
+)
 
 // progress knows of one partition what was read and what of it is complete.
 // Offsets below next that are in no entry are complete, or hold no record.
@@ -136,8 +139,8 @@ func (p *progress) complete() []span {
 
 // reach gives the end of the last complete range, or offset where that is more.
 func (p *progress) reach(offset int64) int64 {
-	for i := len(p.entries) - 1; i >= 0; i-- {
-		if e := p.entries[i]; e.item == nil {
+	for _, e := range slices.Backward(p.entries) {
+		if e.item == nil {
 			return max(e.to, offset)
 		}
 	}

@@ -3,6 +3,7 @@ package delivery
 import (
 	"container/heap"
 	"log/slog"
+	"slices"
 	"time"
 
 	"sluice/internal/stream"
@@ -193,8 +194,8 @@ func (w *worker) crowdedOut() bool {
 
 // shed forgets what waits, to be read again. Attempts under way go on.
 func (w *worker) shed() {
-	for i := len(w.retries) - 1; i >= 0; i-- {
-		w.dissolve(w.retries[i])
+	for _, u := range slices.Backward(w.retries) {
+		w.dissolve(u)
 	}
 	w.retries = nil
 	for _, p := range w.parts() {

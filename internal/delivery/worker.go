@@ -3,6 +3,7 @@ package delivery
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -136,7 +137,7 @@ func (w *worker) stop() {
 func (w *worker) parts() []*part {
 	ps := w.main.parts
 	if w.again != nil {
-		ps = append(ps[:len(ps):len(ps)], w.again.parts...)
+		ps = append(slices.Clip(ps), w.again.parts...)
 	}
 	return ps
 }
