@@ -130,7 +130,7 @@ func TestReadinessWithoutKafka(t *testing.T) {
 	})
 	b.Stop(t)
 	kafkatest.Eventually(t, patience, func() error {
-		if got := state(a); got != "kafka=false schemas=true serving=true" {
+		if got := state(a); got != "kafka=false schemas=true subscriptions=true serving=true" {
 			return errors.New(got)
 		}
 		return nil
