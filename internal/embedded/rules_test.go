@@ -173,10 +173,13 @@ func TestGoodTopicsOfABadRequestAreCreated(t *testing.T) {
 		if !same(got[good].Err, nil) || !same(got[bad].Err, kerr.InvalidTopicException) {
 			t.Errorf("got %v and %v", got[good].Err, got[bad].Err)
 		}
-		found, err := admin.ListTopics(t.Context(), good)
-		if err != nil || !found.Has(good) {
-			t.Errorf("the good topic was not created: %v", err)
-		}
+		kafkatest.Eventually(t, 10*time.Second, func() error { // Kafka shows it a moment later
+			found, err := admin.ListTopics(t.Context(), good)
+			if err == nil && !found.Has(good) {
+				err = errors.New("the good topic was not created")
+			}
+			return err
+		})
 	})
 }
 
