@@ -25,9 +25,15 @@ run: build ## Run the gateway with its embedded broker, data in ./data
 build: ## Build bin/gateway
 	go build -o bin/gateway ./cmd/gateway
 
+# Built at once, run one package after the other: they share a broker and the
+# cores, and wait for what must happen soon.
+BUILD_TESTS = go test -race -run '^$$' $(PACKAGES) >/dev/null
+RUN_TESTS = go run ./scripts/gotest -race -count=1 -p 1 $(PACKAGES)
+
 .PHONY: test
 test: ## Run every test this machine can run, with a real Kafka where java and mvn are
-	@scripts/with-kafka go run ./scripts/gotest -race -count=1 $(PACKAGES)
+	@$(BUILD_TESTS)
+	@scripts/with-kafka $(RUN_TESTS)
 
 .PHONY: race
 race: ## Run the tests that need no real Kafka, with the race detector
@@ -35,7 +41,8 @@ race: ## Run the tests that need no real Kafka, with the race detector
 
 .PHONY: test-kafka
 test-kafka: ## Run the tests against a real Kafka; fail if anything is skipped
-	@SLUICE_TEST_NO_SKIP=1 scripts/with-kafka go run ./scripts/gotest -race -count=1 $(PACKAGES)
+	@$(BUILD_TESTS)
+	@SLUICE_TEST_NO_SKIP=1 scripts/with-kafka $(RUN_TESTS)
 
 .PHONY: test-interop
 test-interop: ## Run Python's Kafka clients against the gateway, on a real Kafka
