@@ -123,8 +123,8 @@ func (w *worker) slowDown(u *unit, a stream.Attempt, now time.Time) {
 	if w.throttle.slow(u.round, now, a.RetryAfter) {
 		u.blame++
 	}
-	if u.blame >= maxBlame { // it is the record that the endpoint cannot bear
-		u.own++
+	if u.blame >= maxBlame { // it is the record that the endpoint cannot bear: all its attempts count
+		u.own = u.attempts
 	}
 	if before {
 		return
