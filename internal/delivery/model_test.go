@@ -19,7 +19,7 @@ import (
 // crashes, moves between gateways, streams made anew, pauses and failing
 // commits, and checks each request and each commit against what was published.
 func TestNothingIsLostWhateverHappens(t *testing.T) {
-	seeds := uint64(30)
+	seeds := uint64(20)
 	if testing.Short() {
 		seeds = 8
 	}

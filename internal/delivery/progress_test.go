@@ -11,7 +11,7 @@ import (
 // TestProgressKeepsTheBooks compares progress with a plain map, through random
 // reading, completing and forgetting.
 func TestProgressKeepsTheBooks(t *testing.T) {
-	for seed := range uint64(300) {
+	for seed := range uint64(150) {
 		rnd := rand.New(rand.NewPCG(seed, 1))
 		p := newProgress(0, nil)
 		state := map[int64]byte{} // 'o' open, 'd' done, missing: unread
@@ -117,7 +117,7 @@ func checkBooks(t *testing.T, seed uint64, p *progress, state map[int64]byte, ho
 }
 
 func TestMetadataComesBack(t *testing.T) {
-	for seed := range uint64(200) {
+	for seed := range uint64(100) {
 		rnd := rand.New(rand.NewPCG(seed, 2))
 		offset := rnd.Int64N(1 << 40)
 		m := metadata{topic: rnd.Uint32(), generation: rnd.Int64N(1 << 30)}
