@@ -166,6 +166,7 @@ type Options struct {
 type api struct {
 	Options
 
+	began        time.Time
 	metrics      *metrics
 	events       *eventMetrics
 	hosts        map[string]bool
@@ -188,6 +189,7 @@ func newAPI(o Options) *api {
 	}
 	a := &api{
 		Options: o,
+		began:   time.Now(),
 		metrics: newMetrics(o.Registerer),
 		events:  newEventMetrics(o.Registerer),
 		hosts:   servedHosts(o.AllowedHosts),

@@ -24,6 +24,7 @@ const (
 	retryBusyMax  = 15 * time.Second
 	lifetimeShare = 0.2 // of a stream's lifetime, more or less
 	keepAliveSkew = 0.2 // of the time between keep-alives, less
+	wakeTogether  = 250 * time.Millisecond
 )
 
 // getEvents answers with Server-Sent Events.
@@ -165,7 +166,7 @@ func (s *eventStream) send(ctx context.Context) (endReason, error) {
 		if left <= 0 {
 			return s.end(endLifetime)
 		}
-		frames, err := s.follower.Next(ctx, min(keepAlive, left))
+		frames, err := s.follower.Next(ctx, s.a.together(min(keepAlive, left)))
 		switch {
 		case ctx.Err() != nil:
 			return endGone, nil
@@ -183,6 +184,16 @@ func (s *eventStream) send(ctx context.Context) (endReason, error) {
 			return endGone, err
 		}
 	}
+}
+
+// together shortens a wait so that it ends when those of other streams do: an
+// idle gateway sleeps in between, instead of waking up for each of thousands.
+func (a *api) together(d time.Duration) time.Duration {
+	if d < 4*wakeTogether {
+		return d
+	}
+	now := time.Since(a.began)
+	return (now + d).Truncate(wakeTogether) - now
 }
 
 // sendPosition sends what is in the buffer, and an id alone: a reader that saw

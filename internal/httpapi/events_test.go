@@ -153,7 +153,7 @@ func TestKeepAlivesAreSpread(t *testing.T) {
 			}
 			seen[f.idles[0]] = true
 		}
-		if len(seen) < 15 {
+		if len(seen) < 5 { // streams wake up together, four times a second
 			t.Errorf("only %d different times", len(seen))
 		}
 	})
