@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -24,6 +25,7 @@ const maxReplicationFactor = 3
 type Admin struct {
 	cluster           *Cluster
 	replicationFactor int
+	made              sync.Map // topic → time.Time: when it was made here
 }
 
 // NewAdmin makes an administrator. A replicationFactor of 0 means
@@ -56,13 +58,46 @@ func (a *Admin) Topic(ctx context.Context, name string) (stream.Topic, error) {
 	if err != nil {
 		return stream.Topic{}, err
 	}
-	t.Config, err = a.cluster.topicConfig(ctx, name, false)
+	err = a.whileLagging(ctx, name, func() (err error) {
+		t.Config, err = a.cluster.topicConfig(ctx, name, false)
+		return err
+	})
 	return t, err
 }
 
+// lagTime is how long after a topic was made some broker may not know it yet.
+const lagTime = 10 * time.Second
+
 // Exists describes one topic, without its settings. The error is UnknownStream
-// when there is none.
+// when there is none. A broker that does not know a topic which was made here a
+// moment ago is asked again, or another one is.
 func (a *Admin) Exists(ctx context.Context, name string) (stream.Topic, error) {
+	var t stream.Topic
+	err := a.whileLagging(ctx, name, func() (err error) {
+		t, err = a.describe(ctx, name)
+		return err
+	})
+	return t, err
+}
+
+// whileLagging asks again while a topic that was made here a moment ago is
+// unknown.
+func (a *Admin) whileLagging(ctx context.Context, name string, ask func() error) error {
+	for {
+		err := ask()
+		made, here := a.made.Load(name)
+		if stream.CodeOf(err) != stream.UnknownStream || !here || ctx.Err() != nil {
+			return err
+		}
+		if time.Since(made.(time.Time)) > lagTime {
+			a.made.Delete(name)
+			return err
+		}
+		pause(ctx, askPause)
+	}
+}
+
+func (a *Admin) describe(ctx context.Context, name string) (stream.Topic, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout)
 	defer cancel()
 	r, err := use(a.cluster.handle, func() (ckafka.DescribeTopicsResult, error) {
@@ -105,6 +140,7 @@ func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool
 	}
 	switch e := r[0].Error; e.Code() {
 	case ckafka.ErrNoError:
+		a.made.Store(spec.Name, time.Now())
 		return true, a.until(ctx, spec.Name, true)
 	case ckafka.ErrTopicAlreadyExists:
 		return false, nil
@@ -130,6 +166,7 @@ func (a *Admin) defaultReplication(ctx context.Context) (int, error) {
 // Delete deletes a topic and returns when the cluster does not know it any
 // more. The error is UnknownStream when there was none.
 func (a *Admin) Delete(ctx context.Context, name string) error {
+	a.made.Delete(name)
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	r, err := use(a.cluster.handle, func() ([]ckafka.TopicResult, error) {

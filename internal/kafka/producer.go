@@ -364,7 +364,12 @@ func (g *generation) retire() {
 // once, and does not take it for an earlier one of that name.
 func (p *Producer) Made(ctx context.Context, topic string) error {
 	p.renew(topic)
-	return p.Refresh(ctx, topic)
+	for lag := time.Now().Add(lagTime); ; pause(ctx, askPause) {
+		err := p.Refresh(ctx, topic) // of a broker that may not know it yet
+		if stream.CodeOf(err) != stream.UnknownStream || ctx.Err() != nil || time.Now().After(lag) {
+			return err
+		}
+	}
 }
 
 // Refresh asks Kafka anew about a topic, so that the producer sees at once that
