@@ -37,6 +37,13 @@ func run(ctx context.Context, args []string, out, errs io.Writer) int {
 		fmt.Fprintln(out, app.Version())
 		return 0
 	}
+	if inv.Command == config.MakeToken && len(problems) == 0 {
+		if err := app.MakeToken(inv.Name, out); err != nil {
+			fmt.Fprintln(errs, "gateway:", err)
+			return exitUsage
+		}
+		return 0
+	}
 	problems = append(problems, app.Check(inv.Config)...)
 	if len(problems) > 0 {
 		fmt.Fprintf(errs, "gateway: the configuration has problems:\n%s\nSee gateway help, and deploy/gateway.yaml for all keys.\n", problems)

@@ -51,6 +51,9 @@ type App struct {
 	schemas  *kafka.Log
 	reading  reading
 
+	admin         *http.Server // of health and metrics alone; nil: there is none
+	adminListener net.Listener
+
 	subscriptions *kafka.Log
 	draining      atomic.Bool
 	cleanups      cleanups
@@ -139,16 +142,42 @@ func (a *App) setup(o Options) error {
 	if err != nil {
 		return err
 	}
-	a.server = httpapi.NewServer(httpapi.New(httpapi.Options{
+	callers, err := newAuth(o.Config, o.Log, registry)
+	if err != nil {
+		return err
+	}
+	api := httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
-		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
+		Auth: asAuth(callers), MetricsApart: o.Config.AdminListen != "",
+		LoopbackOnly: o.Config.LoopbackOnly() && callers == nil, AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
 		AllowOrigins: o.Config.CORS.AllowOrigins,
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a,
-	}), o.Log)
+	}
+	if err := a.openAdmin(api); err != nil {
+		return err
+	}
+	a.server = httpapi.NewServer(httpapi.New(api), o.Log)
 	a.cleanups.push("http server", a.drain)
+	return nil
+}
+
+// openAdmin makes what serves health and metrics on a listener of its own,
+// where there is to be one. It is the last that ends, and has no part in the
+// draining: it tells how that goes.
+func (a *App) openAdmin(api httpapi.Options) (err error) {
+	if a.config.AdminListen == "" {
+		return nil
+	}
+	if a.adminListener, err = net.Listen("tcp", a.config.AdminListen); err != nil { //nolint:noctx // ends at once
+		return fmt.Errorf("admin_listen on %s: %w", a.config.AdminListen, err)
+	}
+	a.admin = httpapi.NewServer(httpapi.NewAdmin(api), a.log)
+	a.cleanups.push("admin server", func(context.Context) error {
+		return errors.Join(ignoreClosed(a.adminListener.Close()), ignoreClosed(a.admin.Close()))
+	})
 	return nil
 }
 
@@ -181,6 +210,10 @@ func (a *App) Run(ctx context.Context) error {
 	served := make(chan error, 1)
 	go func() { served <- a.server.Serve(a.listener) }() // ends with the server
 	a.log.Info("listening", slog.String("url", a.URL()))
+	if a.admin != nil {
+		go func() { _ = a.admin.Serve(a.adminListener) }() // ends with the server
+		a.log.Info("listening for health and metrics", slog.String("address", a.adminListener.Addr().String()))
+	}
 	var err error
 	select {
 	case err = <-served:

@@ -1,7 +1,6 @@
 package config
 
 import (
-	"encoding/base64"
 	"fmt"
 	"net"
 	"net/netip"
@@ -12,11 +11,12 @@ import (
 // groups here are for readers of Go: in the file all their keys stand side by
 // side.
 type Config struct {
-	Server  `yaml:",inline"`
-	Kafka   `yaml:",inline"`
-	Client  `yaml:",inline"`
-	Streams `yaml:",inline"`
-	Push    `yaml:",inline"`
+	Server   `yaml:",inline"`
+	Security `yaml:",inline"`
+	Kafka    `yaml:",inline"`
+	Client   `yaml:",inline"`
+	Streams  `yaml:",inline"`
+	Push     `yaml:",inline"`
 
 	explicit map[string]bool // keys that were set by anything but the defaults
 }
@@ -165,15 +165,7 @@ const secretKeySize = 32
 
 // Keys gives SecretKeys. The error does not quote them.
 func (w Webhooks) Keys() ([][]byte, error) {
-	var keys [][]byte
-	for i, text := range split(w.SecretKeys.Reveal()) {
-		key, err := base64.StdEncoding.Strict().DecodeString(text)
-		if err != nil || len(key) != secretKeySize {
-			return nil, fmt.Errorf("key %d is not the base64 of %d bytes: `openssl rand -base64 %d` makes one", i+1, secretKeySize, secretKeySize)
-		}
-		keys = append(keys, key)
-	}
-	return keys, nil
+	return secretKeys(w.SecretKeys)
 }
 
 // Default gives the configuration of a gateway that is told nothing.
@@ -199,6 +191,10 @@ func Default() Config {
 			KeepAlive:       Duration(15 * time.Second),
 			ShutdownTimeout: Duration(20 * time.Second),
 			Log:             Log{Level: "info", Format: "auto"},
+		},
+		Security: Security{
+			TLS:  TLS{ClientAuth: "none"},
+			Auth: Auth{OIDC: OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"}},
 		},
 		Kafka:  Kafka{BootstrapServers: []string{"localhost:9092"}},
 		Client: Client{APIVersion: "auto"},

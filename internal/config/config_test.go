@@ -89,7 +89,7 @@ func TestEveryFlag(t *testing.T) {
 func TestEveryVariable(t *testing.T) {
 	for _, key := range keysOf("", reflect.TypeFor[config.Config]()) {
 		env := map[string]string{}
-		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted", "10.0.0.0/8", strings.Repeat("A", 43) + "="} {
+		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted", "10.0.0.0/8", "optional", `[{"name": "a"}]`, `[{"actions": ["a"]}]`, strings.Repeat("A", 43) + "="} {
 			env[config.EnvName(key)] = text
 			inv, problems := load(t, nil, env, "")
 			before, _ := config.Default().Dump()
@@ -149,6 +149,7 @@ func TestCommands(t *testing.T) {
 		"check --topic-prefix a.": config.Check,
 		"--topic-prefix a. check": config.Check,
 		"version":                 config.Version,
+		"token ci":                config.MakeToken,
 		"help":                    config.Help,
 		"--help":                  config.Help,
 		"check -h":                config.Help,
@@ -158,7 +159,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%q: %s, %v", args, inv.Command, problems)
 		}
 	}
-	for _, args := range []string{"run", "check version", "check check", "--no-such", "--listen"} {
+	for _, args := range []string{"run", "token", "token a b", "check ci", "check version", "check check", "--no-such", "--listen"} {
 		if inv, problems := load(t, strings.Fields(args), nil, ""); len(problems) != 1 || inv.Command == config.Help {
 			t.Errorf("%q: %s, %v", args, inv.Command, problems)
 		}
@@ -195,7 +196,7 @@ func TestAllProblemsAtOnce(t *testing.T) {
 		`shutdown_timeout: a duration is a number of seconds, or a number with a unit: "500ms", "20s", "15m", "12h", "7d" (SLUICE_SHUTDOWN_TIMEOUT)`,
 		"auto_create: it is true or false (SLUICE_AUTO_CREATE)",
 		"replication_factor: it is a whole number (--replication-factor)",
-		"listen: 0.0.0.0:80 can be reached from other machines, and there is no authentication yet: whoever connects could publish, read and delete. Listen on 127.0.0.1, or, where a proxy or the network keeps others out, say so with `allow_anonymous: true` (--allow-anonymous)",
+		"listen: 0.0.0.0:80 can be reached from other machines, and no authentication is configured: whoever connects could publish, read and delete. Configure `auth`, listen on 127.0.0.1, or, where a proxy or the network keeps others out, say so with `allow_anonymous: true` (--allow-anonymous)",
 		"auto_commit_interval_ms: it is at least 1",
 	}
 	if diff := cmp.Diff(want, strings.Split(problems.Error(), "\n")); diff != "" {
@@ -205,71 +206,89 @@ func TestAllProblemsAtOnce(t *testing.T) {
 
 func TestWhatIsRefused(t *testing.T) {
 	for file, key := range map[string]string{
-		"listen: 8080":                              "listen",
-		"listen: localhost:99999":                   "listen",
-		"listen: ':8080'":                           "listen",
-		"listen: '[::]:8080'":                       "listen",
-		"listen: 192.168.0.1:8080":                  "listen",
-		"allowed_hosts: [http://a]":                 "allowed_hosts",
-		"allowed_hosts: ['a:80']":                   "allowed_hosts",
-		"allowed_hosts: ['*.a']":                    "allowed_hosts",
-		"allowed_hosts: {a: b}":                     "allowed_hosts",
-		"allowed_hosts: [[a]]":                      "allowed_hosts",
-		"embedded: true\ndata_dir: ''":              "data_dir",
-		"limits: {record: 0}":                       "limits.record",
-		"limits: {record: 2GiB}":                    "limits.record",
-		"limits: {body: -1}":                        "limits.body",
-		"limits: {window_bytes: 1KiB}":              "limits.window_bytes",
-		"limits: {results: 0}":                      "limits.results",
-		"limits: {window_records: 0}":               "limits.window_records",
-		"limits: {read_timeout: 0}":                 "limits.read_timeout",
-		"limits: {write_timeout: 0}":                "limits.write_timeout",
-		"limits: {followers: 0}":                    "limits.followers",
-		"limits: {feed_bytes: 1023KiB}":             "limits.feed_bytes",
-		"limits: {catch_up_bytes: 0}":               "limits.catch_up_bytes",
-		"limits: {group_members: -1}":               "limits.group_members",
-		"limits: {stream_lifetime: 999ms}":          "limits.stream_lifetime",
-		"keep_alive: 0":                             "keep_alive",
-		"isolation_level: serializable":             "isolation_level",
-		"cors: {allow_origins: [a.example]}":        "cors.allow_origins",
-		"cors: {allow_origins: ['null']}":           "cors.allow_origins",
-		"cors: {allow_origins: ['']}":               "cors.allow_origins",
-		"cors: {allow_origins: ['https://*.a']}":    "cors.allow_origins",
-		"cors: {allow_origins: ['https://a/']}":     "cors.allow_origins",
-		"cors: {allow_origins: ['https://A']}":      "cors.allow_origins",
-		"cors: {allow_origins: ['https://a:443']}":  "cors.allow_origins",
-		"cors: {allow_origins: ['http://a:80']}":    "cors.allow_origins",
-		"cors: {allow_origins: ['https://b@a']}":    "cors.allow_origins",
-		"cors: {allow_origins: ['https://']}":       "cors.allow_origins",
-		"shutdown_timeout: 0":                       "shutdown_timeout",
-		"webhooks: {allow_networks: [10.0.0.1]}":    "webhooks.allow_networks",
-		"webhooks: {allow_networks: [10.0.0.1/8]}":  "webhooks.allow_networks",
-		"webhooks: {allow_networks: [localhost]}":   "webhooks.allow_networks",
-		"webhooks: {secret_keys: c2hvcnQ=}":         "webhooks.secret_keys",
-		"webhooks: {secret_keys: not base64}":       "webhooks.secret_keys",
-		"log: {level: loud}":                        "log.level",
-		"log: {format: xml}":                        "log.format",
-		"topic_prefix: 'a b'":                       "topic_prefix",
-		"topic_prefix: __":                          "topic_prefix",
-		"topic_prefix: a_sluice.":                   "topic_prefix",
-		"replication_factor: -1":                    "replication_factor",
-		"replication_factor: 1.5":                   "replication_factor",
-		"default_partitions: -1":                    "default_partitions",
-		"auto_commit_interval_ms: -1":               "auto_commit_interval_ms",
-		"publish_timeout: 0":                        "publish_timeout",
-		"publish_timeout: 2d":                       "publish_timeout",
-		"kafka_settings: [a]":                       "kafka_settings",
-		"kafka_settings: {a: {b: c}}":               "kafka_settings",
-		"kafka_settings: {a: null}":                 "kafka_settings",
-		"kafka_settings: {a: 1, a: 2}":              "kafka_settings",
-		"ssl_context: a.pem":                        "ssl_context",
-		"ssl_context: {cafiel: a}":                  "ssl_context.cafiel",
-		"retry_backoff_ms: 100ms":                   "retry_backoff_ms",
-		"kafka: {bootstrap_servers: [a:1]}":         "kafka",
-		"[a, b]":                                    "",
-		"a: [":                                      "",
-		"client_id: a\n---\nclient_id: b\n":         "",
-		"topic_prefix: " + strings.Repeat("a", 220): "topic_prefix",
+		"listen: 8080":                                       "listen",
+		"listen: localhost:99999":                            "listen",
+		"listen: ':8080'":                                    "listen",
+		"listen: '[::]:8080'":                                "listen",
+		"listen: 192.168.0.1:8080":                           "listen",
+		"allowed_hosts: [http://a]":                          "allowed_hosts",
+		"allowed_hosts: ['a:80']":                            "allowed_hosts",
+		"allowed_hosts: ['*.a']":                             "allowed_hosts",
+		"allowed_hosts: {a: b}":                              "allowed_hosts",
+		"allowed_hosts: [[a]]":                               "allowed_hosts",
+		"embedded: true\ndata_dir: ''":                       "data_dir",
+		"limits: {record: 0}":                                "limits.record",
+		"limits: {record: 2GiB}":                             "limits.record",
+		"limits: {body: -1}":                                 "limits.body",
+		"limits: {window_bytes: 1KiB}":                       "limits.window_bytes",
+		"limits: {results: 0}":                               "limits.results",
+		"limits: {window_records: 0}":                        "limits.window_records",
+		"limits: {read_timeout: 0}":                          "limits.read_timeout",
+		"limits: {write_timeout: 0}":                         "limits.write_timeout",
+		"limits: {followers: 0}":                             "limits.followers",
+		"limits: {feed_bytes: 1023KiB}":                      "limits.feed_bytes",
+		"limits: {catch_up_bytes: 0}":                        "limits.catch_up_bytes",
+		"limits: {group_members: -1}":                        "limits.group_members",
+		"limits: {stream_lifetime: 999ms}":                   "limits.stream_lifetime",
+		"keep_alive: 0":                                      "keep_alive",
+		"isolation_level: serializable":                      "isolation_level",
+		"cors: {allow_origins: [a.example]}":                 "cors.allow_origins",
+		"cors: {allow_origins: ['null']}":                    "cors.allow_origins",
+		"cors: {allow_origins: ['']}":                        "cors.allow_origins",
+		"cors: {allow_origins: ['https://*.a']}":             "cors.allow_origins",
+		"cors: {allow_origins: ['https://a/']}":              "cors.allow_origins",
+		"cors: {allow_origins: ['https://A']}":               "cors.allow_origins",
+		"cors: {allow_origins: ['https://a:443']}":           "cors.allow_origins",
+		"cors: {allow_origins: ['http://a:80']}":             "cors.allow_origins",
+		"cors: {allow_origins: ['https://b@a']}":             "cors.allow_origins",
+		"cors: {allow_origins: ['https://']}":                "cors.allow_origins",
+		"shutdown_timeout: 0":                                "shutdown_timeout",
+		"admin_listen: 9090":                                 "admin_listen",
+		"admin_listen: 127.0.0.1:8080":                       "admin_listen",
+		"tls: {keyfile: a}":                                  "tls.certfile",
+		"tls: {client_cafile: a}":                            "tls.client_auth",
+		"tls: {client_auth: perhaps}":                        "tls.client_auth",
+		"tls: {client_auth: optional}":                       "tls.certfile",
+		"tls: {certfile: a, client_auth: required}":          "tls.client_cafile",
+		"auth: {tokens: [a]}":                                "auth.tokens[0]",
+		"auth: {tokens: {a: b}}":                             "auth.tokens",
+		"auth: {tokens: [{name: a, hash: b}]}":               "auth.tokens[0].hash",
+		"auth: {rules: [{actions: [publish]}]}":              "auth",
+		"auth: {oidc: {audience: a}}":                        "auth.oidc.issuer",
+		"auth: {oidc: {issuer: 'https://a'}}":                "auth.oidc.audience",
+		"auth: {oidc: {issuer: 'http://a', audience: b}}":    "auth.oidc.issuer",
+		"auth: {oidc: {issuer: 'https://a?b', audience: b}}": "auth.oidc.issuer",
+		"auth: {oidc: {issuer: 'https://a', audience: b, jwks_url: 'http://c'}}": "auth.oidc.jwks_url",
+		"auth: {event_token_keys: c2hvcnQ=}":                                     "auth.event_token_keys",
+		"allow_anonymous: true\nauth: {tokens: [{name: a, sha256: b}]}":          "allow_anonymous",
+		"webhooks: {allow_networks: [10.0.0.1]}":                                 "webhooks.allow_networks",
+		"webhooks: {allow_networks: [10.0.0.1/8]}":                               "webhooks.allow_networks",
+		"webhooks: {allow_networks: [localhost]}":                                "webhooks.allow_networks",
+		"webhooks: {secret_keys: c2hvcnQ=}":                                      "webhooks.secret_keys",
+		"webhooks: {secret_keys: not base64}":                                    "webhooks.secret_keys",
+		"log: {level: loud}":                                                     "log.level",
+		"log: {format: xml}":                                                     "log.format",
+		"topic_prefix: 'a b'":                                                    "topic_prefix",
+		"topic_prefix: __":                                                       "topic_prefix",
+		"topic_prefix: a_sluice.":                                                "topic_prefix",
+		"replication_factor: -1":                                                 "replication_factor",
+		"replication_factor: 1.5":                                                "replication_factor",
+		"default_partitions: -1":                                                 "default_partitions",
+		"auto_commit_interval_ms: -1":                                            "auto_commit_interval_ms",
+		"publish_timeout: 0":                                                     "publish_timeout",
+		"publish_timeout: 2d":                                                    "publish_timeout",
+		"kafka_settings: [a]":                                                    "kafka_settings",
+		"kafka_settings: {a: {b: c}}":                                            "kafka_settings",
+		"kafka_settings: {a: null}":                                              "kafka_settings",
+		"kafka_settings: {a: 1, a: 2}":                                           "kafka_settings",
+		"ssl_context: a.pem":                                                     "ssl_context",
+		"ssl_context: {cafiel: a}":                                               "ssl_context.cafiel",
+		"retry_backoff_ms: 100ms":                                                "retry_backoff_ms",
+		"kafka: {bootstrap_servers: [a:1]}":                                      "kafka",
+		"[a, b]":                                                                 "",
+		"a: [":                                                                   "",
+		"client_id: a\n---\nclient_id: b\n":                                      "",
+		"topic_prefix: " + strings.Repeat("a", 220):                              "topic_prefix",
 	} {
 		if _, problems := load(t, nil, nil, file); len(problems) != 1 || problems[0].Key != key {
 			t.Errorf("%q: %v; want one problem of %q", file, problems, key)
@@ -431,5 +450,29 @@ func TestDuration(t *testing.T) {
 	}
 	if err := d.UnmarshalText([]byte("soon")); err == nil || strings.Contains(err.Error(), "invalid-request") {
 		t.Errorf("error %v", err)
+	}
+}
+
+func TestAuthentication(t *testing.T) {
+	c := mustLoad(t, []string{"--listen", ":8080"}, map[string]string{"SLUICE_AUTH_TOKENS": `[{"name": "a", "sha256": "b"}]`}, `
+auth:
+  rules:
+    - principals: ["token:a"]
+      actions: [publish]
+      streams: orders.*
+    - claims: {role: admin}
+      actions: [manage]
+`)
+	want := config.Default().Auth
+	want.Tokens = []config.Token{{Name: "a", SHA256: "b"}}
+	want.Rules = []config.Rule{
+		{Principals: []string{"token:a"}, Actions: []string{"publish"}, Streams: []string{"orders.*"}},
+		{Claims: config.Settings{"role": "admin"}, Actions: []string{"manage"}},
+	}
+	if diff := cmp.Diff(want, c.Auth); diff != "" || !c.Authenticated() {
+		t.Errorf("authenticated: %v, %s", c.Authenticated(), diff)
+	}
+	if config.Default().Authenticated() {
+		t.Error("nobody is configured, and asked all the same")
 	}
 }

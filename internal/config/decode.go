@@ -133,6 +133,9 @@ func (d *decoder) node(key string, n *yaml.Node, v reflect.Value, origin string)
 		d.explicit[key] = true
 		d.mapping(key, n, settle(v), origin)
 		return
+	case isList(v):
+		d.list(key, n, v, origin)
+		return
 	case n.Kind == yaml.ScalarNode:
 		err = setText(v, n.Value)
 	case n.Kind == yaml.SequenceNode && v.Kind() == reflect.Slice:
@@ -147,6 +150,24 @@ func (d *decoder) node(key string, n *yaml.Node, v reflect.Value, origin string)
 		return
 	}
 	d.explicit[key] = true
+}
+
+// list sets a list of groups, each with keys of its own.
+func (d *decoder) list(key string, n *yaml.Node, v reflect.Value, origin string) {
+	if n.Kind != yaml.SequenceNode {
+		d.problems.Add(key, "it is a list, each part of which has keys and values%s", at(origin, n))
+		return
+	}
+	all := reflect.MakeSlice(v.Type(), len(n.Content), len(n.Content))
+	for i, item := range n.Content {
+		d.mapping(fmt.Sprintf("%s[%d]", key, i), item, all.Index(i), origin)
+	}
+	v.Set(all)
+	d.explicit[key] = true
+}
+
+func isList(v reflect.Value) bool {
+	return v.Kind() == reflect.Slice && v.Type().Elem().Kind() == reflect.Struct
 }
 
 func isNull(n *yaml.Node) bool { return n.Kind == yaml.ScalarNode && n.Tag == "!!null" }

@@ -64,6 +64,15 @@ func (d *decoder) environmentOf(key string, v reflect.Value, getenv func(string)
 
 // text sets one member from a variable or a flag.
 func (d *decoder) text(key, text string, v reflect.Value, origin string) {
+	if isList(v) {
+		n, err := parse([]byte(text))
+		if err != nil || n == nil {
+			d.problems.Add(key, "it is a JSON list%s", from(origin))
+			return
+		}
+		d.list(key, n, v, origin)
+		return
+	}
 	if err := setText(v, text); err != nil {
 		d.problems.Add(key, "%v%s", err, from(origin))
 		return

@@ -19,6 +19,8 @@ const (
 	Check   Command = "check"
 	Version Command = "version"
 	Help    Command = "help"
+
+	MakeToken Command = "token" // for the principal that Invocation.Name names
 )
 
 // Sources is where the configuration comes from. A nil function reads the
@@ -33,6 +35,7 @@ type Sources struct {
 type Invocation struct {
 	Command Command
 	Config  Config
+	Name    string // what MakeToken makes a token for
 }
 
 // Usage is the text of `gateway help`.
@@ -44,6 +47,8 @@ Commands:
   serve     run the gateway (what it does without a command)
   check     check the configuration, print it without secrets, see that Kafka
             answers, and end
+  token     make a token for whom the argument names, print it once, and what
+            to configure
   version   print the version
   help      print this text
 
@@ -95,8 +100,8 @@ func Load(src Sources) (Invocation, Problems) {
 	}
 	var problems Problems
 	line := parseLine(src.Args, &problems)
-	inv := Invocation{Command: line.command, Config: Default()}
-	if inv.Command == Help || inv.Command == Version {
+	inv := Invocation{Command: line.command, Config: Default(), Name: line.name}
+	if inv.Command == Help || inv.Command == Version || inv.Command == MakeToken {
 		return inv, problems
 	}
 	inv.Config.explicit = map[string]bool{}
@@ -121,6 +126,7 @@ func Load(src Sources) (Invocation, Problems) {
 // commandLine is what the arguments say.
 type commandLine struct {
 	command  Command
+	name     string // of the token to make
 	config   string
 	settings []setting
 }
@@ -165,6 +171,14 @@ func parseLine(args []string, problems *Problems) commandLine {
 	named = append(named, flags.Args()...)
 	if len(named) > 0 {
 		line.command = Command(named[0])
+	}
+	if line.command == MakeToken {
+		if len(named) != 2 {
+			problems.Add("", "say whom the token is for: gateway token NAME")
+			return line
+		}
+		line.name = named[1]
+		return line
 	}
 	if len(named) > 1 || !slices.Contains([]Command{Serve, Check, Version, Help}, line.command) {
 		problems.Add("", "the commands are serve, check, version and help, one at a time; see `gateway help`")

@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/url"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -28,6 +27,7 @@ const (
 func (c Config) Validate() Problems {
 	var problems Problems
 	c.checkListen(&problems)
+	c.checkSecurity(&problems)
 	c.checkHosts(&problems)
 	c.checkOrigins(&problems)
 	c.checkEmbedded(&problems)
@@ -49,14 +49,13 @@ func (c Config) checkWebhooks(problems *Problems) {
 }
 
 func (c Config) checkListen(problems *Problems) {
-	_, port, err := net.SplitHostPort(c.Listen)
-	if n, portErr := strconv.ParseUint(port, 10, 16); err != nil || portErr != nil || n > 65535 {
+	if !isHostPort(c.Listen) {
 		problems.Add("listen", "it is HOST:PORT, such as 127.0.0.1:8080")
 		return
 	}
-	if !c.LoopbackOnly() && !c.AllowAnonymous {
-		problems.Add("listen", "%s can be reached from other machines, and there is no authentication yet: "+
-			"whoever connects could publish, read and delete. Listen on 127.0.0.1, or, where a proxy or the network "+
+	if !c.LoopbackOnly() && !c.AllowAnonymous && !c.Authenticated() {
+		problems.Add("listen", "%s can be reached from other machines, and no authentication is configured: "+
+			"whoever connects could publish, read and delete. Configure `auth`, listen on 127.0.0.1, or, where a proxy or the network "+
 			"keeps others out, say so with `allow_anonymous: true` (--allow-anonymous)", c.Listen)
 	}
 }

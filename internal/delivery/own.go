@@ -160,7 +160,7 @@ func (e *Engine) Owned() []string {
 // sameWork says whether a new revision can be carried out without beginning
 // anew.
 func sameWork(a, b *stream.Subscription) bool {
-	return a.Group == b.Group && a.Streams.String() == b.Streams.String() && a.Filter == b.Filter &&
+	return a.Group == b.Group && a.Streams.Key() == b.Streams.Key() && a.Filter == b.Filter &&
 		a.Ordering == b.Ordering && a.Batch == b.Batch && a.DeadLetter == b.DeadLetter &&
 		a.Generation == b.Generation && a.Redrive.Generation == b.Redrive.Generation
 }

@@ -3,7 +3,6 @@ package delivery
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"sluice/internal/stream"
@@ -139,9 +138,7 @@ func (s *source) look() error {
 	}
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
-	if err := s.narrow(layouts); err != nil {
-		return err
-	}
+	s.narrow(layouts)
 	s.place(layouts)
 	s.known = true
 	s.w.pump()
@@ -150,25 +147,14 @@ func (s *source) look() error {
 
 // narrow leaves out of the pattern those ids that no stream has: asking for
 // them would be an error, and hold up the others.
-func (s *source) narrow(layouts []stream.Layout) error {
+func (s *source) narrow(layouts []stream.Layout) {
 	ids, _ := s.pattern.IDs()
-	var parts []string
 	s.missing = false
-	for part := range strings.SplitSeq(s.pattern.String(), ",") {
-		exists := slices.ContainsFunc(layouts, func(l stream.Layout) bool { return l.Stream == part })
-		if slices.Contains(ids, part) && !exists {
-			s.missing = true
-			continue
-		}
-		parts = append(parts, part)
-	}
-	s.exists = len(parts) > 0
-	if !s.exists {
-		return nil
-	}
-	var err error
-	s.reading, err = stream.ParsePattern(strings.Join(parts, ","))
-	return err
+	s.reading, s.exists = s.pattern.Keep(func(part string) bool {
+		gone := slices.Contains(ids, part) && !slices.ContainsFunc(layouts, func(l stream.Layout) bool { return l.Stream == part })
+		s.missing = s.missing || gone
+		return !gone
+	})
 }
 
 // place makes the parts those of the layouts. What is known of a partition

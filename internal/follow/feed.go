@@ -62,7 +62,7 @@ func newFeed(r stream.Reading, frames stream.Frames) *feed {
 }
 
 func keyOf(r stream.Reading, frames stream.Frames) feedKey {
-	k := feedKey{pattern: r.Pattern.String(), partition: r.Partition}
+	k := feedKey{pattern: r.Pattern.Key(), partition: r.Partition}
 	if r.Filter != nil {
 		k.filter = r.Filter.String()
 	}

@@ -187,7 +187,7 @@ func (g *Groups) look() {
 	found := map[string][]stream.Layout{}
 	for _, m := range members {
 		pattern := m.membership.Pattern
-		layouts, asked := found[pattern.String()]
+		layouts, asked := found[pattern.Key()]
 		if !asked {
 			ctx, cancel := context.WithTimeout(g.ctx, watchTimeout)
 			var err error
@@ -198,7 +198,7 @@ func (g *Groups) look() {
 				layouts = []stream.Layout{}
 			}
 			cancel()
-			found[pattern.String()] = layouts
+			found[pattern.Key()] = layouts
 		}
 		if layouts != nil {
 			m.offer(layouts)
@@ -223,6 +223,13 @@ func (g *Groups) Commit(ctx context.Context, group string, p stream.Position) er
 	}
 	if len(layouts) == 0 {
 		return stream.Errorf(stream.InvalidRequest, "the position knows none of the streams there are: they were deleted, or made anew; nothing was committed")
+	}
+	if c := stream.CallerOf(ctx); c != nil {
+		for _, l := range layouts {
+			if !c.May(stream.ActionSubscribe, l.Stream) {
+				return stream.Errorf(stream.Forbidden, "%s may not subscribe to all streams of the position, as no rule of the gateway allows it; nothing was committed", c.Name)
+			}
+		}
 	}
 	err = g.o.Offsets.Commit(ctx, group, layouts, p)
 	g.metrics.commits.WithLabelValues(outcome(err)).Inc()

@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"crypto/x509"
 	"log/slog"
 	"net/http"
 	"sync"
@@ -111,6 +112,15 @@ type Filters interface {
 	Compile(text string) (stream.Filter, error)
 }
 
+// Auth says who holds credentials, and what they may do. The code of its errors
+// is stream.Unauthenticated where that is nobody.
+type Auth interface {
+	// Bearer gives who holds a token of the header Authorization.
+	Bearer(ctx context.Context, token string) (*stream.Caller, error)
+	// Certificate gives who showed a client certificate, which TLS verified.
+	Certificate(cert *x509.Certificate) (*stream.Caller, error)
+}
+
 // Check is one condition that must hold for the gateway to be ready.
 type Check struct {
 	Name   string // a short word: "kafka", "schemas"
@@ -137,7 +147,14 @@ type Options struct {
 	// AllowedHosts, so that no page of another site reaches it by DNS.
 	LoopbackOnly bool
 	AllowedHosts []string // host names, without port; optional
-	Version      string   // shown by GET /
+
+	// Auth says who callers are; nil: nobody is asked, everybody may do
+	// everything.
+	Auth Auth
+	// MetricsApart says that GET /metrics is served elsewhere, by NewAdmin.
+	MetricsApart bool
+
+	Version string // shown by GET /
 
 	// AllowOrigins are the origins whose pages may use the API, as browsers
 	// write them ("https://app.example"), or "*" for all; optional.

@@ -9,7 +9,8 @@ import (
 // checkOrigin refuses unsafe methods that a page of another site sent, unless
 // its origin is allowed: a visited page must not publish or delete with its
 // visitor's access. Where all origins are allowed, that holds for requests
-// without cookies: no page gets access by what the browser adds on its own.
+// without cookies and client certificates: no page gets access by what the
+// browser adds on its own.
 func (a *api) checkOrigin(next http.Handler) http.Handler {
 	c := http.NewCrossOriginProtection()
 	c.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -19,7 +20,7 @@ func (a *api) checkOrigin(next http.Handler) http.Handler {
 	checked := c.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		allowed := a.origins.allow(r.Header.Get("Origin"))
-		if allowed && (!a.origins.all || len(r.Header["Cookie"]) == 0) {
+		if allowed && (!a.origins.all || !ambient(r)) {
 			next.ServeHTTP(w, r)
 			return
 		}

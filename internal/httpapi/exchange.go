@@ -19,6 +19,7 @@ type exchange struct {
 	http.ResponseWriter
 
 	id       string         // X-Request-Id
+	caller   *stream.Caller // nil: nobody, or not known yet
 	status   int            // 0 until the header is written
 	written  int64          // bytes of the answer's body
 	received int64          // bytes of the request's body

@@ -25,7 +25,9 @@ func (a *api) home(w http.ResponseWriter, r *http.Request) error {
 		"openapi": "/openapi.yaml",
 		"live":    "/health/live",
 		"ready":   "/health/ready",
-		"metrics": "/metrics",
+	}
+	if !a.MetricsApart {
+		links["metrics"] = "/metrics"
 	}
 	if a.Subscriptions != nil {
 		links["subscriptions"] = "/subscriptions"

@@ -71,8 +71,8 @@ func (a *api) reading(r *http.Request, p params, otherwise stream.StartKind, las
 	return out, err
 }
 
-// pattern gives the pattern of the path. Parts of it that are plain ids can be
-// streams'.
+// pattern gives the pattern of the path, within what the caller may read. Parts
+// of it that are plain ids can be streams'.
 func (a *api) pattern(r *http.Request) (stream.Pattern, error) {
 	pattern, err := stream.ParsePattern(pathParam(r, "pattern"))
 	if err != nil {
@@ -84,7 +84,7 @@ func (a *api) pattern(r *http.Request) (stream.Pattern, error) {
 			return pattern, err
 		}
 	}
-	return pattern, nil
+	return bounded(r, stream.ActionSubscribe, pattern), nil
 }
 
 // start says where to begin: after the last event of the connection before, as

@@ -34,35 +34,54 @@ func (a *api) routes() *chi.Mux {
 	m.NotFound(a.handle(notFound))
 	m.MethodNotAllowed(a.handle(methodNotAllowed(m)))
 
-	m.Get("/", a.handle(a.home))
-
-	m.Get("/streams", a.handle(a.listStreams))
-	m.Post(publishRoute, a.handle(a.publish))
-	m.Put("/streams/{stream}", a.handle(a.putStream))
-	m.Get("/streams/{stream}", a.handle(a.getStream))
-	m.Delete("/streams/{stream}", a.handle(a.deleteStream))
-	m.Get("/streams/{pattern}/records", a.handle(a.getRecords))
-	m.Get("/streams/{stream}/records/{partition}/{offset}", a.handle(a.getRecord))
-	m.Get("/streams/{pattern}/events", a.handle(a.getEvents))
-	m.Post("/groups/{id}/commit", a.handle(a.commitGroup))
-
-	m.Get("/schemas", a.handle(a.listSchemas))
-	m.Get("/schemas/{name}", a.handle(a.getSchema))
-	m.Post("/schemas/{name}/versions", a.handle(a.registerSchema))
-	m.Get("/schemas/{name}/versions/{version}", a.handle(a.getSchemaVersion))
-	m.Delete("/schemas/{name}/versions/{version}", a.handle(a.deleteSchemaVersion))
-	m.Post("/schemas/{name}/versions/{version}/validate", a.handle(a.validate))
-
-	if a.Subscriptions != nil {
-		a.subscriptionRoutes(m)
+	for _, rt := range a.table() {
+		m.Method(rt.method, rt.path, a.guarded(rt.access, rt.serve))
 	}
-
-	m.Get("/health/live", a.handle(a.live))
-	m.Get("/health/ready", a.handle(a.ready))
-	m.Get("/metrics", a.metricsPage().ServeHTTP)
-	m.Get("/openapi.yaml", a.handle(openAPI))
-	m.Get("/problems/{slug}", a.handle(problemPage))
 	return m
+}
+
+// route is one line of the map: what it serves, and to whom.
+type route struct {
+	method, path string
+	access       access
+	serve        handler
+}
+
+// table is the map. A route without access is served to nobody where callers
+// have to say who they are, and a test fails.
+func (a *api) table() []route {
+	routes := []route{
+		{http.MethodGet, "/", anyone(), a.home},
+
+		{http.MethodGet, "/streams", known(), a.listStreams},
+		{http.MethodPost, publishRoute, onStream(stream.ActionPublish), a.publish},
+		{http.MethodPut, "/streams/{stream}", onStream(stream.ActionManage), a.putStream},
+		{http.MethodGet, "/streams/{stream}", onSeen(), a.getStream},
+		{http.MethodDelete, "/streams/{stream}", onStream(stream.ActionManage), a.deleteStream},
+		{http.MethodGet, "/streams/{pattern}/records", onPattern(stream.ActionSubscribe), a.getRecords},
+		{http.MethodGet, "/streams/{stream}/records/{partition}/{offset}", onStream(stream.ActionSubscribe), a.getRecord},
+		{http.MethodGet, "/streams/{pattern}/events", onEvents(), a.getEvents},
+		{http.MethodPost, "/groups/{id}/commit", somewhere(stream.ActionSubscribe), a.commitGroup},
+
+		{http.MethodGet, "/schemas", known(), a.listSchemas},
+		{http.MethodGet, "/schemas/{name}", known(), a.getSchema},
+		{http.MethodPost, "/schemas/{name}/versions", onSchema(), a.registerSchema},
+		{http.MethodGet, "/schemas/{name}/versions/{version}", known(), a.getSchemaVersion},
+		{http.MethodDelete, "/schemas/{name}/versions/{version}", onSchema(), a.deleteSchemaVersion},
+		{http.MethodPost, "/schemas/{name}/versions/{version}/validate", known(), a.validate},
+
+		{http.MethodGet, "/health/live", anyone(), a.live},
+		{http.MethodGet, "/health/ready", anyone(), a.ready},
+		{http.MethodGet, "/openapi.yaml", anyone(), openAPI},
+		{http.MethodGet, "/problems/{slug}", anyone(), problemPage},
+	}
+	if a.Subscriptions != nil {
+		routes = append(routes, a.subscriptionRoutes()...)
+	}
+	if !a.MetricsApart {
+		routes = append(routes, route{http.MethodGet, "/metrics", somewhere(stream.ActionManage), a.showMetrics})
+	}
+	return routes
 }
 
 // escapedRoute makes the router match the path as it was sent, so that an

@@ -104,6 +104,13 @@ func (a *api) registerSchema(w http.ResponseWriter, r *http.Request) error {
 	if err := body.check(a); err != nil {
 		return err
 	}
+	if c := stream.CallerOf(r.Context()); c != nil {
+		for _, id := range body.Streams {
+			if !c.May(stream.ActionManage, id) {
+				return c.Refuse(stream.ActionManage, id)
+			}
+		}
+	}
 	reg := stream.Registration{
 		Name:      name,
 		Schema:    []byte(body.Schema),

@@ -7,6 +7,7 @@ import "net/http"
 var (
 	headerNosniff = []string{"nosniff"}
 	headerNoStore = []string{"no-store"}
+	headerNoRefer = []string{"no-referrer"} // queries may have tokens
 	// Nothing the API answers has scripts, styles or frames; a page that has
 	// them sets a policy of its own.
 	headerCSP = []string{"default-src 'none'; frame-ancestors 'none'"}
@@ -18,12 +19,13 @@ var (
 )
 
 // secure sets the headers that keep browsers from guessing types, from
-// framing, and from storing what they read.
+// framing, from storing what they read, and from telling others its address.
 func secure(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		h := w.Header()
 		h["X-Content-Type-Options"] = headerNosniff
 		h["Content-Security-Policy"] = headerCSP
+		h["Referrer-Policy"] = headerNoRefer
 		if r.Method == http.MethodGet || r.Method == http.MethodHead {
 			h["Cache-Control"] = headerNoStore // other methods are not stored anyway
 		}

@@ -162,9 +162,11 @@ func (a *api) listStreams(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	list := make([]streamInfo, len(infos))
+	list := make([]streamInfo, 0, len(infos))
 	for i := range infos {
-		list[i] = newStreamInfo(&infos[i])
+		if seen(r, infos[i].ID) {
+			list = append(list, newStreamInfo(&infos[i]))
+		}
 	}
 	return a.sendJSON(exchangeOf(w), http.StatusOK, map[string]any{"streams": list})
 }

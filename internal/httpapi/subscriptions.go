@@ -3,7 +3,6 @@ package httpapi
 import (
 	"net/http"
 
-	"github.com/go-chi/chi/v5"
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
@@ -13,20 +12,25 @@ import (
 // emptyBody is what an action without a body is asked for.
 var emptyBody = []byte("{}")
 
-// subscriptionRoutes are there in a gateway that delivers subscriptions.
-func (a *api) subscriptionRoutes(m *chi.Mux) {
-	m.Get("/subscriptions", a.handle(a.listSubscriptions))
-	m.Post("/subscriptions", a.handle(a.createSubscription))
-	m.Get("/subscriptions/{id}", a.handle(a.getSubscription))
-	m.Put("/subscriptions/{id}", a.handle(a.putSubscription))
-	m.Delete("/subscriptions/{id}", a.handle(a.deleteSubscription))
-	m.Post("/subscriptions/{id}/pause", a.handle(a.pauseSubscription))
-	m.Post("/subscriptions/{id}/resume", a.handle(a.resumeSubscription))
-	m.Post("/subscriptions/{id}/secret", a.handle(a.rotateSecret))
-	m.Post("/subscriptions/{id}/position", a.handle(a.moveSubscription))
-	m.Post("/subscriptions/{id}/redrive", a.handle(a.redriveSubscription))
-	m.Post("/subscriptions/{id}/test", a.handle(a.testSubscription))
-	m.Get("/subscriptions/{id}/status", a.handle(a.subscriptionStatus))
+// subscriptionRoutes are there in a gateway that delivers subscriptions. Whose
+// they are is known to the store, which gives each caller those that are its
+// own.
+func (a *api) subscriptionRoutes() []route {
+	own := somewhere(stream.ActionSubscribe)
+	return []route{
+		{http.MethodGet, "/subscriptions", known(), a.listSubscriptions},
+		{http.MethodPost, "/subscriptions", own, a.createSubscription},
+		{http.MethodGet, "/subscriptions/{id}", known(), a.getSubscription},
+		{http.MethodPut, "/subscriptions/{id}", own, a.putSubscription},
+		{http.MethodDelete, "/subscriptions/{id}", known(), a.deleteSubscription},
+		{http.MethodPost, "/subscriptions/{id}/pause", known(), a.pauseSubscription},
+		{http.MethodPost, "/subscriptions/{id}/resume", own, a.resumeSubscription},
+		{http.MethodPost, "/subscriptions/{id}/secret", own, a.rotateSecret},
+		{http.MethodPost, "/subscriptions/{id}/position", own, a.moveSubscription},
+		{http.MethodPost, "/subscriptions/{id}/redrive", own, a.redriveSubscription},
+		{http.MethodPost, "/subscriptions/{id}/test", own, a.testSubscription},
+		{http.MethodGet, "/subscriptions/{id}/status", known(), a.subscriptionStatus},
+	}
 }
 
 func (a *api) listSubscriptions(w http.ResponseWriter, r *http.Request) error {

@@ -1,6 +1,9 @@
 package stream
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // MaxPattern bounds the length of a pattern, in bytes, and MaxPatternParts the
 // ids and patterns joined in it.
@@ -12,8 +15,9 @@ const (
 // Pattern selects streams: ids and patterns of Python's fnmatch ("*", "?",
 // "[ab]", "[!ab]"), joined by commas.
 type Pattern struct {
-	text  string
-	parts []glob
+	text   string
+	parts  []glob
+	within *Pattern // nil: no bound
 }
 
 // ParsePattern reads a pattern. The error's code is InvalidRequest.
@@ -36,6 +40,9 @@ func ParsePattern(s string) (Pattern, error) {
 
 // Match says whether the pattern selects the stream.
 func (p Pattern) Match(id string) bool {
+	if p.within != nil && !p.within.Match(id) {
+		return false
+	}
 	for _, g := range p.parts {
 		if g.match(id) {
 			return true
@@ -44,21 +51,81 @@ func (p Pattern) Match(id string) bool {
 	return false
 }
 
-// IDs gives the parts that are plain stream ids, and whether all are.
+// IDs gives the parts that are plain stream ids, and whether all are. Ids that
+// the pattern's bound leaves out are not given: to the pattern they do not
+// exist.
 func (p Pattern) IDs() (ids []string, all bool) {
 	all = true
 	for _, g := range p.parts {
-		if id, plain := g.literal(); plain {
-			ids = append(ids, id)
-		} else {
+		switch id, plain := g.literal(); {
+		case !plain:
 			all = false
+		case p.within == nil || p.within.Match(id):
+			ids = append(ids, id)
 		}
 	}
 	return ids, all
 }
 
-// String gives the pattern as it was written.
+// String gives the pattern as it was written, without its bound.
 func (p Pattern) String() string { return p.text }
+
+// Key tells patterns apart: those of one key select the same streams.
+func (p Pattern) Key() string {
+	if p.within == nil {
+		return p.text
+	}
+	return p.text + "\x00" + p.within.Key()
+}
+
+// Within gives the pattern with a bound: it selects only streams that the bound
+// selects too, whether they are there already or come later.
+func (p Pattern) Within(bound Pattern) Pattern {
+	if p.within != nil {
+		bound = bound.Within(*p.within)
+	}
+	p.within = &bound
+	return p
+}
+
+// Keep gives the pattern with only the parts that keep wants, joined by commas
+// where it is written; false where none is left. The bound stays.
+func (p Pattern) Keep(keep func(part string) bool) (Pattern, bool) {
+	out := Pattern{within: p.within}
+	var parts []string
+	for part := range strings.SplitSeq(p.text, ",") {
+		if keep(part) {
+			parts = append(parts, part)
+			out.parts = append(out.parts, parseGlob(part))
+		}
+	}
+	out.text = strings.Join(parts, ",")
+	return out, len(parts) > 0
+}
+
+// JoinPatterns gives a pattern that selects what any of the patterns does, none
+// of which has a bound. It may be of any length.
+func JoinPatterns(patterns ...Pattern) Pattern {
+	var out Pattern
+	var texts []string
+	for _, p := range patterns {
+		if p.text != "" && !slices.Contains(texts, p.text) {
+			texts = append(texts, p.text)
+			out.parts = append(out.parts, p.parts...)
+		}
+	}
+	out.text = strings.Join(texts, ",")
+	return out
+}
+
+// Nothing says whether the pattern has no part at all, as the zero value.
+func (p Pattern) Nothing() bool { return len(p.parts) == 0 }
+
+// Everything says whether the pattern selects every stream, by a part that is
+// "*" and no bound.
+func (p Pattern) Everything() bool {
+	return p.within == nil && slices.ContainsFunc(p.parts, func(g glob) bool { return len(g) == 1 && g[0].kind == '*' })
+}
 
 // glob is one fnmatch pattern: it matches a whole name, case counts.
 type glob []globItem

@@ -1,0 +1,85 @@
+package app
+
+import (
+	"fmt"
+	"io"
+	"log/slog"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/internal/auth"
+	"sluice/internal/config"
+	"sluice/internal/httpapi"
+)
+
+// MakeToken makes a static token and prints it, with what to configure: the
+// only time that anybody sees it.
+func MakeToken(name string, out io.Writer) error {
+	text, hash := auth.NewToken()
+	if _, err := auth.ParseToken(name, hash); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(out, `%s
+
+This is the token; it is shown this once. Whoever has it is "token:%s", which
+the rules say the rights of. Add its line to the configuration:
+
+auth:
+  tokens:
+    - {name: %q, sha256: %s}
+`, text, name, name, hash)
+	return err
+}
+
+// authOptions says in package auth's words what the configuration says, with
+// all that is wrong with it.
+func authOptions(c config.Config) (auth.Options, config.Problems) {
+	var problems config.Problems
+	o := auth.Options{Certificates: c.TLS.ClientAuth != "none"}
+	names := map[string]bool{}
+	for i, t := range c.Auth.Tokens {
+		parsed, err := auth.ParseToken(t.Name, t.SHA256)
+		if err == nil && names[t.Name] {
+			err = fmt.Errorf("the name %q is taken by another token", t.Name)
+		}
+		if err != nil {
+			problems.Add(fmt.Sprintf("auth.tokens[%d]", i), "%v", err)
+		}
+		names[t.Name] = true
+		o.Tokens = append(o.Tokens, parsed)
+	}
+	for i, r := range c.Auth.Rules {
+		parsed, err := auth.ParseRule(auth.RuleSpec{
+			Principals: r.Principals, Claims: r.Claims, Actions: r.Actions, Streams: r.Streams, Schemas: r.Schemas,
+		})
+		if err != nil {
+			problems.Add(fmt.Sprintf("auth.rules[%d]", i), "%v", err)
+		}
+		o.Rules = append(o.Rules, parsed)
+	}
+	return o, problems
+}
+
+// newAuth makes what knows callers; nil where nobody is asked.
+func newAuth(c config.Config, log *slog.Logger, registry prometheus.Registerer) (*auth.Auth, error) {
+	if !c.Authenticated() {
+		return nil, nil
+	}
+	o, problems := authOptions(c)
+	if err := problems.Err(); err != nil {
+		return nil, err
+	}
+	o.Log, o.Registerer = log, registry
+	if !c.TLS.On() && !c.LoopbackOnly() {
+		log.Warn("tokens are sent to this gateway in plain text: configure tls, or see that a proxy before it speaks HTTPS", slog.String("listen", c.Listen))
+	}
+	return auth.New(o), nil
+}
+
+// asAuth gives nil where there is none, instead of an interface that holds nil.
+func asAuth(a *auth.Auth) httpapi.Auth {
+	if a == nil {
+		return nil
+	}
+	return a
+}

@@ -1,0 +1,31 @@
+package auth
+
+import (
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
+
+// The kinds of credentials, as labels.
+const (
+	methodToken       = "token"
+	methodOIDC        = "oidc"
+	methodCertificate = "certificate"
+	methodEvents      = "event_token"
+)
+
+type metrics struct{ attempts *prometheus.CounterVec }
+
+func newMetrics(reg prometheus.Registerer) *metrics {
+	m := &metrics{attempts: promauto.With(reg).NewCounterVec(prometheus.CounterOpts{
+		Name: "sluice_auth_attempts_total",
+		Help: "Credentials that were shown, by kind and outcome: accepted or refused. Tokens of no known kind count as token.",
+	}, []string{"method", "outcome"})}
+	for _, method := range []string{methodToken, methodOIDC, methodCertificate, methodEvents} {
+		m.attempts.WithLabelValues(method, "accepted")
+		m.attempts.WithLabelValues(method, "refused")
+	}
+	return m
+}
+
+func (m *metrics) accepted(method string) { m.attempts.WithLabelValues(method, "accepted").Inc() }
+func (m *metrics) refused(method string)  { m.attempts.WithLabelValues(method, "refused").Inc() }
