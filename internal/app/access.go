@@ -1,15 +1,18 @@
 package app
 
 import (
+	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/internal/auth"
 	"sluice/internal/config"
 	"sluice/internal/httpapi"
+	"sluice/internal/tlsconf"
 )
 
 // MakeToken makes a static token and prints it, with what to configure: the
@@ -74,6 +77,22 @@ func newAuth(c config.Config, log *slog.Logger, registry prometheus.Registerer) 
 		log.Warn("tokens are sent to this gateway in plain text: configure tls, or see that a proxy before it speaks HTTPS", slog.String("listen", c.Listen))
 	}
 	return auth.New(o), nil
+}
+
+// serverFiles says in package tlsconf's words what the configuration says.
+func serverFiles(c config.TLS) tlsconf.ServerFiles {
+	ask := map[string]tls.ClientAuthType{"optional": tls.VerifyClientCertIfGiven, "required": tls.RequireAndVerifyClientCert}
+	return tlsconf.ServerFiles{CertFile: c.CertFile, KeyFile: c.KeyFile, ClientCAFile: c.ClientCAFile, ClientAuth: ask[c.ClientAuth]}
+}
+
+// checkTLS gives what is wrong with the files of the gateway's TLS.
+func checkTLS(c config.TLS, problems *config.Problems) {
+	if !c.On() {
+		return
+	}
+	for _, p := range serverFiles(c).Check(time.Now()) {
+		problems.Add("tls."+p.Key, "%s", p.Message)
+	}
 }
 
 // asAuth gives nil where there is none, instead of an interface that holds nil.

@@ -24,6 +24,7 @@ import (
 	"sluice/internal/publish"
 	"sluice/internal/schemastore"
 	"sluice/internal/stream"
+	"sluice/internal/tlsconf"
 )
 
 // schemasLog names the log of schemas and bindings among the gateway's topics,
@@ -160,13 +161,20 @@ func (a *App) setup(o Options) error {
 		return err
 	}
 	a.server = httpapi.NewServer(httpapi.New(api), o.Log)
+	if o.Config.TLS.On() {
+		files, err := tlsconf.NewServer(serverFiles(o.Config.TLS), o.Log)
+		if err != nil {
+			return err
+		}
+		a.server.TLSConfig = files.Config()
+	}
 	a.cleanups.push("http server", a.drain)
 	return nil
 }
 
 // openAdmin makes what serves health and metrics on a listener of its own,
-// where there is to be one. It is the last that ends, and has no part in the
-// draining: it tells how that goes.
+// where there is to be one. It ends after the rest of HTTP: it tells how the
+// draining goes.
 func (a *App) openAdmin(api httpapi.Options) (err error) {
 	if a.config.AdminListen == "" {
 		return nil
@@ -195,24 +203,37 @@ func (r registrar) Register(ctx context.Context, reg stream.Registration) (strea
 
 // URL is where the gateway serves, as seen from this machine.
 func (a *App) URL() string {
+	scheme := "http://"
+	if a.config.TLS.On() {
+		scheme = "https://"
+	}
 	host, port, err := net.SplitHostPort(a.listener.Addr().String())
 	if err != nil {
-		return "http://" + a.listener.Addr().String()
+		return scheme + a.listener.Addr().String()
 	}
 	if ip := net.ParseIP(host); ip == nil || ip.IsUnspecified() {
 		host = "127.0.0.1"
 	}
-	return "http://" + net.JoinHostPort(host, port)
+	return scheme + net.JoinHostPort(host, port)
+}
+
+// AdminURL is where health and metrics have a listener of their own; "" where
+// they have none.
+func (a *App) AdminURL() string {
+	if a.adminListener == nil {
+		return ""
+	}
+	return "http://" + a.adminListener.Addr().String()
 }
 
 // Run serves until ctx ends, then stops gracefully within shutdown_timeout.
 func (a *App) Run(ctx context.Context) error {
 	served := make(chan error, 1)
-	go func() { served <- a.server.Serve(a.listener) }() // ends with the server
+	go func() { served <- a.serve() }() // ends with the server
 	a.log.Info("listening", slog.String("url", a.URL()))
 	if a.admin != nil {
 		go func() { _ = a.admin.Serve(a.adminListener) }() // ends with the server
-		a.log.Info("listening for health and metrics", slog.String("address", a.adminListener.Addr().String()))
+		a.log.Info("listening for health and metrics", slog.String("url", a.AdminURL()))
 	}
 	var err error
 	select {
@@ -224,6 +245,14 @@ func (a *App) Run(ctx context.Context) error {
 	stop, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Duration(a.config.ShutdownTimeout))
 	defer cancel()
 	return errors.Join(err, a.cleanups.run(stop))
+}
+
+// serve serves until the server is closed.
+func (a *App) serve() error {
+	if a.server.TLSConfig == nil {
+		return a.server.Serve(a.listener)
+	}
+	return a.server.ServeTLS(a.listener, "", "")
 }
 
 // drain says not ready, takes no more requests, ends the streams of readers, and

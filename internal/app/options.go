@@ -9,10 +9,11 @@ import (
 	"sluice/internal/tlsconf"
 )
 
-// Check gives what is wrong with the Kafka keys together, and with tokens and
-// rules, in addition to what the configuration finds by itself.
+// Check gives what is wrong with the Kafka keys together, and with tokens,
+// rules and the files of TLS, in addition to what the configuration finds by itself.
 func Check(c config.Config) config.Problems {
 	_, problems := authOptions(c)
+	checkTLS(c.TLS, &problems)
 	for _, p := range kafkaOptions(c).Validate() {
 		problems.Add(p.Key, "%s", p.Message)
 	}

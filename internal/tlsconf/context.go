@@ -1,5 +1,6 @@
-// Package tlsconf holds what a client needs to speak TLS with Kafka: the
-// certificates to trust, its own certificate and key, from files or from
+// Package tlsconf holds what TLS needs: of a client of Kafka, and of the
+// gateway's own server, which notices when its files change. That is the
+// certificates to trust, the own certificate and key, from files or from
 // memory. It checks that they load and belong together, so that a wrong path
 // or password is named before a connection is tried, and makes a *tls.Config
 // of them.
