@@ -1,10 +1,13 @@
 package app
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
 	"io"
 	"log/slog"
+	"net/http"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -51,6 +54,9 @@ func authOptions(c config.Config) (auth.Options, config.Problems) {
 		names[t.Name] = true
 		o.Tokens = append(o.Tokens, parsed)
 	}
+	if c.Auth.OIDC.Issuer != "" {
+		o.OIDC = oidcOptions(c.Auth.OIDC, &problems)
+	}
 	for i, r := range c.Auth.Rules {
 		parsed, err := auth.ParseRule(auth.RuleSpec{
 			Principals: r.Principals, Claims: r.Claims, Actions: r.Actions, Streams: r.Streams, Schemas: r.Schemas,
@@ -63,8 +69,26 @@ func authOptions(c config.Config) (auth.Options, config.Problems) {
 	return o, problems
 }
 
+func oidcOptions(c config.OIDC, problems *config.Problems) *auth.OIDC {
+	if _, err := auth.ParseAlgorithms(c.Algorithms); err != nil {
+		problems.Add("auth.oidc.algorithms", "%v", err)
+	}
+	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
+	if c.CAFile != "" {
+		trust, err := tlsconf.Context{CAFile: c.CAFile}.Client()
+		if err != nil {
+			problems.Add("auth.oidc.cafile", "%s", strings.TrimPrefix(err.Error(), "ssl_context.cafile: "))
+		}
+		transport.TLSClientConfig = trust
+	}
+	return &auth.OIDC{
+		Issuer: c.Issuer, Audience: c.Audience, Algorithms: c.Algorithms, PrincipalClaim: c.PrincipalClaim, JWKSURL: c.JWKSURL,
+		Client: &http.Client{Transport: transport},
+	}
+}
+
 // newAuth makes what knows callers; nil where nobody is asked.
-func newAuth(c config.Config, log *slog.Logger, registry prometheus.Registerer) (*auth.Auth, error) {
+func (a *App) newAuth(c config.Config, log *slog.Logger, registry prometheus.Registerer) (*auth.Auth, error) {
 	if !c.Authenticated() {
 		return nil, nil
 	}
@@ -76,7 +100,12 @@ func newAuth(c config.Config, log *slog.Logger, registry prometheus.Registerer) 
 	if !c.TLS.On() && !c.LoopbackOnly() {
 		log.Warn("tokens are sent to this gateway in plain text: configure tls, or see that a proxy before it speaks HTTPS", slog.String("listen", c.Listen))
 	}
-	return auth.New(o), nil
+	callers, err := auth.New(o)
+	if err != nil {
+		return nil, err
+	}
+	a.cleanups.push("questions about callers", func(context.Context) error { callers.Close(); return nil })
+	return callers, nil
 }
 
 // serverFiles says in package tlsconf's words what the configuration says.

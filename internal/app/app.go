@@ -143,7 +143,7 @@ func (a *App) setup(o Options) error {
 	if err != nil {
 		return err
 	}
-	callers, err := newAuth(o.Config, o.Log, registry)
+	callers, err := a.newAuth(o.Config, o.Log, registry)
 	if err != nil {
 		return err
 	}

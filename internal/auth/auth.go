@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"crypto/x509"
+	"errors"
 	"log/slog"
 	"slices"
 	"strings"
@@ -18,6 +19,7 @@ const maxTokenBytes = 16 << 10
 // Options is what an Auth needs.
 type Options struct {
 	Tokens       []Token // their names are different
+	OIDC         *OIDC   // whose JSON Web Tokens are taken; nil: nobody's
 	Certificates bool    // client certificates are principals
 	Rules        []Rule
 	Log          *slog.Logger
@@ -30,22 +32,68 @@ type Auth struct {
 	o       Options
 	log     *slog.Logger
 	metrics *metrics
+	issuer  *verifier // nil: none
 }
 
-// New makes an Auth.
-func New(o Options) *Auth {
-	return &Auth{o: o, log: o.Log.With(slog.String("component", "auth")), metrics: newMetrics(o.Registerer)}
+// New makes an Auth, and begins to fetch the issuer's keys, where there is one:
+// until they are there, its tokens cannot be checked. Close ends it. The error
+// is about what is configured.
+func New(o Options) (*Auth, error) {
+	a := &Auth{o: o, log: o.Log.With(slog.String("component", "auth")), metrics: newMetrics(o.Registerer)}
+	if o.OIDC != nil {
+		var err error
+		if a.issuer, err = newVerifier(*o.OIDC, o.Rules, a.log, a.metrics); err != nil {
+			return nil, err
+		}
+	}
+	return a, nil
+}
+
+// Close ends the questions to the issuer.
+func (a *Auth) Close() {
+	if a.issuer != nil {
+		a.issuer.keys.close()
+	}
 }
 
 // Bearer gives who holds a token. The code is Unauthenticated where nobody
-// does, any more; the message never says how near it was.
-func (a *Auth) Bearer(_ context.Context, token string) (*stream.Caller, error) {
-	if t, ok := find(a.o.Tokens, token); ok && len(token) <= maxTokenBytes {
+// does, any more; the message never says how near it was. It is Overloaded
+// while the issuer's keys could not be fetched.
+func (a *Auth) Bearer(ctx context.Context, token string) (*stream.Caller, error) {
+	if len(token) > maxTokenBytes {
+		a.metrics.refused(methodToken)
+		return nil, unknownToken()
+	}
+	if t, ok := find(a.o.Tokens, token); ok {
 		a.metrics.accepted(methodToken)
 		return a.caller(stream.Principal{Name: kindToken + t.Name}), nil
 	}
+	if a.issuer != nil && looksLikeJWT(token) {
+		return a.issued(ctx, token)
+	}
 	a.metrics.refused(methodToken)
-	return nil, stream.Errorf(stream.Unauthenticated, "the bearer token is not one that this gateway knows; get a new one, and send it whole in the header Authorization")
+	return nil, unknownToken()
+}
+
+func unknownToken() *stream.Error {
+	return stream.Errorf(stream.Unauthenticated, "the bearer token is unknown or has expired; get a new one, and send it whole in the header Authorization")
+}
+
+// issued gives who holds a token of the issuer.
+func (a *Auth) issued(ctx context.Context, token string) (*stream.Caller, error) {
+	p, expires, err := a.issuer.verify(ctx, token)
+	if err != nil {
+		a.metrics.refused(methodOIDC)
+		a.log.Debug("a token was refused", slog.Any("error", err))
+		if _, ours := errors.AsType[*stream.Error](err); ours || ctx.Err() != nil {
+			return nil, err
+		}
+		return nil, unknownToken().Because(err)
+	}
+	a.metrics.accepted(methodOIDC)
+	c := a.caller(p)
+	c.Expires = expires
+	return c, nil
 }
 
 // Certificate gives who shows a client certificate, which TLS has verified.
@@ -73,6 +121,7 @@ func (a *Auth) Rights(p stream.Principal) stream.Rights {
 	switch {
 	case token && slices.ContainsFunc(a.o.Tokens, func(t Token) bool { return t.Name == name }):
 	case strings.HasPrefix(p.Name, kindCert) && a.o.Certificates:
+	case strings.HasPrefix(p.Name, kindOIDC) && a.issuer != nil:
 	default:
 		return stream.Rights{}
 	}

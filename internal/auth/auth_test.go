@@ -30,7 +30,18 @@ func newAuth(t *testing.T, rules ...auth.RuleSpec) (*auth.Auth, string) {
 	}
 	o := options(t, rules...)
 	o.Tokens = []auth.Token{second, token}
-	return auth.New(o), text
+	return open(t, o), text
+}
+
+// open makes an Auth that ends with the test.
+func open(t testing.TB, o auth.Options) *auth.Auth {
+	t.Helper()
+	a, err := auth.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(a.Close)
+	return a
 }
 
 func options(t testing.TB, rules ...auth.RuleSpec) auth.Options {
@@ -143,7 +154,7 @@ func TestCertificates(t *testing.T) {
 	wantNobody(t, c, err)
 	o := options(t)
 	o.Certificates = false
-	c, err = auth.New(o).Certificate(&x509.Certificate{Subject: name})
+	c, err = open(t, o).Certificate(&x509.Certificate{Subject: name})
 	wantNobody(t, c, err)
 }
 
