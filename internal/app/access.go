@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"crypto/hkdf"
+	"crypto/sha256"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -88,7 +90,7 @@ func oidcOptions(c config.OIDC, problems *config.Problems) *auth.OIDC {
 }
 
 // newAuth makes what knows callers; nil where nobody is asked.
-func (a *App) newAuth(c config.Config, log *slog.Logger, registry prometheus.Registerer) (*auth.Auth, error) {
+func (a *App) newAuth(c config.Config, log *slog.Logger, registry prometheus.Registerer) (callers *auth.Auth, err error) {
 	if !c.Authenticated() {
 		return nil, nil
 	}
@@ -96,16 +98,43 @@ func (a *App) newAuth(c config.Config, log *slog.Logger, registry prometheus.Reg
 	if err := problems.Err(); err != nil {
 		return nil, err
 	}
+	if o.EventKeys, err = eventKeys(c); err != nil {
+		return nil, err
+	}
+	if len(o.EventKeys) == 0 {
+		log.Info("event tokens are good at this gateway alone: configure auth.event_token_keys where there are several")
+	}
 	o.Log, o.Registerer = log, registry
 	if !c.TLS.On() && !c.LoopbackOnly() {
 		log.Warn("tokens are sent to this gateway in plain text: configure tls, or see that a proxy before it speaks HTTPS", slog.String("listen", c.Listen))
 	}
-	callers, err := auth.New(o)
-	if err != nil {
+	if callers, err = auth.New(o); err != nil {
 		return nil, err
 	}
 	a.cleanups.push("questions about callers", func(context.Context) error { callers.Close(); return nil })
 	return callers, nil
+}
+
+// eventKeys gives the keys that seal event tokens: those that are configured,
+// else some derived from those that encrypt the secrets of subscriptions, which
+// all gateways have too.
+func eventKeys(c config.Config) ([][]byte, error) {
+	keys, err := c.Auth.EventKeys()
+	if err != nil || len(keys) > 0 {
+		return keys, err
+	}
+	secrets, err := c.Webhooks.Keys()
+	if err != nil {
+		return nil, err
+	}
+	for _, secret := range secrets {
+		key, err := hkdf.Key(sha256.New, secret, nil, "sluice event tokens", auth.EventKeySize)
+		if err != nil {
+			return nil, fmt.Errorf("derive a key of event tokens: %w", err)
+		}
+		keys = append(keys, key)
+	}
+	return keys, nil
 }
 
 // serverFiles says in package tlsconf's words what the configuration says.
@@ -124,10 +153,9 @@ func checkTLS(c config.TLS, problems *config.Problems) {
 	}
 }
 
-// asAuth gives nil where there is none, instead of an interface that holds nil.
-func asAuth(a *auth.Auth) httpapi.Auth {
-	if a == nil {
-		return nil
+// guard has callers say who they are, unless nobody is asked.
+func guard(o *httpapi.Options, callers *auth.Auth) {
+	if callers != nil {
+		o.Auth, o.EventTokens, o.LoopbackOnly = callers, callers, false
 	}
-	return a
 }

@@ -149,14 +149,15 @@ func (a *App) setup(o Options) error {
 	}
 	api := httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
-		Auth: asAuth(callers), MetricsApart: o.Config.AdminListen != "",
-		LoopbackOnly: o.Config.LoopbackOnly() && callers == nil, AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
+		MetricsApart: o.Config.AdminListen != "",
+		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
 		AllowOrigins: o.Config.CORS.AllowOrigins,
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a,
 	}
+	guard(&api, callers)
 	if err := a.openAdmin(api); err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"crypto/cipher"
 	"crypto/x509"
 	"errors"
 	"log/slog"
@@ -22,6 +23,7 @@ type Options struct {
 	OIDC         *OIDC   // whose JSON Web Tokens are taken; nil: nobody's
 	Certificates bool    // client certificates are principals
 	Rules        []Rule
+	EventKeys    [][]byte // of EventKeySize each, seal event tokens: the first one those made from now on. None: one is made up, and they are good only here
 	Log          *slog.Logger
 	Registerer   prometheus.Registerer
 }
@@ -33,6 +35,7 @@ type Auth struct {
 	log     *slog.Logger
 	metrics *metrics
 	issuer  *verifier // nil: none
+	sealers []cipher.AEAD
 }
 
 // New makes an Auth, and begins to fetch the issuer's keys, where there is one:
@@ -40,8 +43,11 @@ type Auth struct {
 // is about what is configured.
 func New(o Options) (*Auth, error) {
 	a := &Auth{o: o, log: o.Log.With(slog.String("component", "auth")), metrics: newMetrics(o.Registerer)}
+	var err error
+	if a.sealers, err = newSealers(o.EventKeys); err != nil {
+		return nil, err
+	}
 	if o.OIDC != nil {
-		var err error
 		if a.issuer, err = newVerifier(*o.OIDC, o.Rules, a.log, a.metrics); err != nil {
 			return nil, err
 		}

@@ -84,6 +84,7 @@ var matrix = map[string]struct {
 	"GET /streams/{pattern}/records":                     {"/streams/@/records", "", "s"},
 	"GET /streams/{stream}/records/{partition}/{offset}": {"/streams/@/records/0/0", "", "s"},
 	"GET /streams/{pattern}/events":                      {"/streams/@/events", "", "s"},
+	"POST /event-tokens":                                 {"/event-tokens", "{}", "s"},
 	"POST /groups/{id}/commit":                           {"/groups/g/commit", `{"position":"p1."}`, "s"},
 
 	"GET /schemas":                                     {"/schemas", "", "psmr"},

@@ -121,6 +121,17 @@ type Auth interface {
 	Certificate(cert *x509.Certificate) (*stream.Caller, error)
 }
 
+// EventTokens makes and reads the short-lived tokens that are for reading events
+// alone.
+type EventTokens interface {
+	// Issue makes one for the caller's streams that the pattern selects. Codes:
+	// stream.Forbidden, stream.InvalidRequest.
+	Issue(c *stream.Caller, streams stream.Pattern, lifetime time.Duration) (token string, expires time.Time, err error)
+	// Open gives whose one is, with the rights of its streams; the code is
+	// stream.Unauthenticated.
+	Open(token string) (*stream.Caller, error)
+}
+
 // Check is one condition that must hold for the gateway to be ready.
 type Check struct {
 	Name   string // a short word: "kafka", "schemas"
@@ -151,6 +162,8 @@ type Options struct {
 	// Auth says who callers are; nil: nobody is asked, everybody may do
 	// everything.
 	Auth Auth
+	// EventTokens are there where Auth is; nil: there are none.
+	EventTokens EventTokens
 	// MetricsApart says that GET /metrics is served elsewhere, by NewAdmin.
 	MetricsApart bool
 

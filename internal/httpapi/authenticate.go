@@ -22,7 +22,7 @@ const (
 // certificate. Whoever shows bad credentials is nobody, even with good ones
 // beside them.
 func (a *api) authenticate(x *exchange, r *http.Request, events bool) (*stream.Caller, error) {
-	caller, err := a.identify(x, r, events)
+	caller, err := a.identify(r, events)
 	switch {
 	case err != nil && stream.CodeOf(err) == stream.Unauthenticated:
 		x.Header().Set("WWW-Authenticate", challengeInvalid)
@@ -34,7 +34,12 @@ func (a *api) authenticate(x *exchange, r *http.Request, events bool) (*stream.C
 }
 
 // identify gives nil for a request without credentials.
-func (a *api) identify(x *exchange, r *http.Request, events bool) (*stream.Caller, error) {
+func (a *api) identify(r *http.Request, events bool) (*stream.Caller, error) {
+	if events {
+		if caller, err := a.eventCaller(r); caller != nil || err != nil {
+			return caller, err
+		}
+	}
 	values := r.Header["Authorization"]
 	switch {
 	case len(values) > 1:

@@ -11,6 +11,7 @@ type endReason string
 // The reasons. Clients are told those above the line.
 const (
 	endLifetime   endReason = "lifetime"   // it was open for as long as streams are
+	endExpired    endReason = "expired"    // the reader's credentials have ended
 	endShutdown   endReason = "shutdown"   // the gateway stops
 	endOverloaded endReason = "overloaded" // there was no room for it
 	endProblem    endReason = "problem"    // the problem was told
@@ -52,7 +53,7 @@ func newEventMetrics(reg prometheus.Registerer) *eventMetrics {
 	for _, kind := range []string{kindPattern, kindGroup} {
 		m.open.WithLabelValues(kind)
 	}
-	for _, reason := range []endReason{endLifetime, endShutdown, endOverloaded, endProblem, endGone, endSlow} {
+	for _, reason := range []endReason{endLifetime, endExpired, endShutdown, endOverloaded, endProblem, endGone, endSlow} {
 		m.ended.WithLabelValues(string(reason))
 	}
 	return m

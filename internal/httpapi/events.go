@@ -51,6 +51,9 @@ func (a *api) getEvents(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	s := &eventStream{a: a, x: x, out: a.newOutflow(x), follower: f, kind: kind}
+	if x.caller != nil {
+		s.expires = x.caller.Expires
+	}
 	ctx := r.Context()
 	x.rest = func() { s.run(ctx) }
 	return nil
@@ -58,7 +61,11 @@ func (a *api) getEvents(w http.ResponseWriter, r *http.Request) error {
 
 // askedEvents understands the request: it gives what begins the reading.
 func (a *api) askedEvents(r *http.Request) (kind string, follow func(context.Context) (Follower, error), err error) {
-	p, err := readParams(r, "group", "auto_commit", "auto_commit_interval")
+	known := []string{"group", "auto_commit", "auto_commit_interval"}
+	if a.EventTokens != nil {
+		known = append(known, eventTokenParam)
+	}
+	p, err := readParams(r, known...)
 	if err != nil {
 		return "", nil, err
 	}
@@ -127,6 +134,7 @@ type eventStream struct {
 	out      outflow
 	follower Follower
 	kind     string
+	expires  time.Time // when the reader's credentials end; zero: never
 	buf      []byte
 }
 
@@ -155,7 +163,10 @@ func (s *eventStream) run(ctx context.Context) {
 // send gives why the stream ended. The error is one of writing.
 func (s *eventStream) send(ctx context.Context) (endReason, error) {
 	limits := s.a.Limits
-	end := time.Now().Add(jitter(limits.StreamLifetime, 1-lifetimeShare, 1+lifetimeShare))
+	end, reason := time.Now().Add(jitter(limits.StreamLifetime, 1-lifetimeShare, 1+lifetimeShare)), endLifetime
+	if !s.expires.IsZero() && s.expires.Before(end) {
+		end, reason = s.expires, endExpired
+	}
 	keepAlive := jitter(limits.KeepAlive, 1-keepAliveSkew, 1)
 	s.buf = appendRetry(s.buf[:0], retryUsual)
 	if err := s.sendPosition(); err != nil {
@@ -164,7 +175,7 @@ func (s *eventStream) send(ctx context.Context) (endReason, error) {
 	for {
 		left := time.Until(end)
 		if left <= 0 {
-			return s.end(endLifetime)
+			return s.end(reason)
 		}
 		frames, err := s.follower.Next(ctx, s.a.together(min(keepAlive, left)))
 		switch {
