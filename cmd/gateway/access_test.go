@@ -1,9 +1,11 @@
 package main_test
 
 import (
+	"fmt"
 	"os/exec"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 
 	"sluice/internal/kafkatest"
@@ -69,5 +71,60 @@ auth:
 	}
 	if text := g.log.String(); strings.Contains(text, writer) || strings.Contains(text, reader) {
 		t.Error("a token is in the log")
+	}
+}
+
+// A subscription has its owner's rights: its pattern delivers only streams that
+// the owner may read, and when the owner may nothing any more it is paused.
+func TestASubscriptionHasItsOwnersRights(t *testing.T) {
+	b := kafkatest.Embedded(t)
+	t.Setenv("SLUICE_WEBHOOKS_ALLOW_NETWORKS", "127.0.0.0/8")
+	reader, readerLine := makeToken(t, "reader")
+	admin, adminLine := makeToken(t, "admin")
+	begin := func(who string) *gateway {
+		g := launch(t, "--kafka-servers", b.Addr, "--topic-prefix", b.Prefix(), "--replication-factor", "1", "--config", configure(t, `
+auth:
+  tokens: [`+readerLine+", "+adminLine+`]
+  rules:
+    - {principals: ["token:admin"], actions: [manage, publish], streams: ["*"], schemas: ["*"]}
+    - {principals: ["token:`+who+`"], actions: [subscribe], streams: [orders]}
+`))
+		g.awaitReady(t)
+		return g
+	}
+	g := begin("reader")
+	as := func(token, method, path, body string) answer {
+		return g.do(t, request{method: method, path: path, body: body, header: map[string]string{"Authorization": "Bearer " + token, "Content-Type": "application/json"}})
+	}
+	as(admin, "POST", "/schemas/Order/versions", `{"schema":{},"streams":["orders","secret"]}`).want(t, 201)
+	r := newReceiver(t)
+	sub := as(reader, "POST", "/subscriptions", `{"id":"push","streams":"*","from":"earliest","endpoint":{"url":"`+r.URL+`"}}`).want(t, 201)
+	if sub["owner"] != "token:reader" {
+		t.Errorf("got %v", sub)
+	}
+	as(admin, "POST", "/streams/secret", `{"id":1}`).want(t, 201)
+	as(admin, "POST", "/streams/orders", `{"id":2}`).want(t, 201)
+	r.wantAll(t, []int{2})
+	g.signal(t, syscall.SIGTERM)
+
+	g = begin("somebody") // the reader may nothing any more
+	kafkatest.Eventually(t, patience, func() error {
+		sub := as(admin, "GET", "/subscriptions/push", "").want(t, 200)
+		if sub["state"] != "paused" || sub["reason"] != "forbidden" {
+			return fmt.Errorf("it is %v, %v", sub["state"], sub["reason"])
+		}
+		return nil
+	})
+	as(admin, "POST", "/streams/orders", `{"id":3}`).want(t, 201)
+	as(reader, "GET", "/subscriptions/push", "").problem(t, 403, "forbidden")
+	g.signal(t, syscall.SIGTERM)
+
+	g = begin("reader")
+	as(reader, "POST", "/subscriptions/push/resume", "").want(t, 200)
+	r.wantAll(t, []int{2, 3})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.taken[1] > 0 {
+		t.Error("a record was delivered that its owner may not read")
 	}
 }

@@ -17,7 +17,9 @@ import (
 	"sluice/internal/auth"
 	"sluice/internal/config"
 	"sluice/internal/httpapi"
+	"sluice/internal/stream"
 	"sluice/internal/tlsconf"
+	"sluice/internal/webhook"
 )
 
 // MakeToken makes a static token and prints it, with what to configure: the
@@ -151,6 +153,62 @@ func checkTLS(c config.TLS, problems *config.Problems) {
 	for _, p := range serverFiles(c).Check(time.Now()) {
 		problems.Add("tls."+p.Key, "%s", p.Message)
 	}
+}
+
+// rights says what the owner of a subscription may do.
+type rights func(stream.Principal) stream.Rights
+
+// rightsOf gives nil where nobody is asked: then all is allowed.
+func rightsOf(callers *auth.Auth) rights {
+	if callers == nil {
+		return nil
+	}
+	return callers.Rights
+}
+
+// bound gives the subscription as its owner may have it carried out: its pattern
+// has only streams that the owner may read. The code is Forbidden where it may
+// not be carried out at all.
+func (may rights) bound(sub *stream.Subscription) (*stream.Subscription, error) {
+	if may == nil || sub.State != stream.StateActive {
+		return sub, nil
+	}
+	r := may(sub.Owner)
+	if err := sub.Permitted(r); err != nil {
+		return nil, err
+	}
+	own := sub.Clone()
+	own.Streams = sub.Streams.Within(r.Subscribe)
+	return own, nil
+}
+
+// check says whether the owner may do an action on a stream.
+func (may rights) check(owner stream.Principal, a stream.Action, id string) error {
+	if may == nil {
+		return nil
+	}
+	if c := (&stream.Caller{Principal: owner, Rights: may(owner)}); !c.May(a, id) {
+		return c.Refuse(a, id)
+	}
+	return nil
+}
+
+// permittedSender delivers only what a subscription's owner may read. What is
+// new is bounded already where it is read; dead letters may be of streams that
+// the owner could read once, or that somebody else read under the same id.
+type permittedSender struct {
+	*webhook.Sender
+	may rights
+}
+
+// Send makes one attempt.
+func (s permittedSender) Send(ctx context.Context, d *stream.Delivery) stream.Attempt {
+	for i := range d.Records {
+		if s.may.check(d.Subscription.Owner, stream.ActionSubscribe, d.Records[i].Stream) != nil {
+			return stream.Attempt{At: time.Now(), Outcome: stream.DeliveryRefused, Detail: "the owner of the subscription may not read the stream of this record"}
+		}
+	}
+	return s.Sender.Send(ctx, d)
 }
 
 // guard has callers say who they are, unless nobody is asked.

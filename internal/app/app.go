@@ -136,14 +136,14 @@ func (a *App) setup(o Options) error {
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
-	push, err := a.newPush(pushing{
-		config: o.Config, names: names, log: o.Log, registry: registry, version: o.Version, admin: admin, producer: producer,
-		readers: a.reading.readers, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher,
-	})
+	callers, err := a.newAuth(o.Config, o.Log, registry)
 	if err != nil {
 		return err
 	}
-	callers, err := a.newAuth(o.Config, o.Log, registry)
+	push, err := a.newPush(pushing{
+		config: o.Config, names: names, log: o.Log, registry: registry, version: o.Version, admin: admin, producer: producer,
+		readers: a.reading.readers, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
+	})
 	if err != nil {
 		return err
 	}

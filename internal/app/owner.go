@@ -2,6 +2,7 @@ package app
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -28,6 +29,7 @@ const (
 type owner struct {
 	store  *subscriptions.Store
 	engine *delivery.Engine
+	rights rights
 	fleet  *kafka.Fleet
 	log    *slog.Logger
 
@@ -46,8 +48,8 @@ type report struct {
 	health stream.Health
 }
 
-func newOwner(store *subscriptions.Store, log *slog.Logger) *owner {
-	o := &owner{store: store, log: log, shares: map[int32]bool{}, wake: make(chan struct{}, 1), reports: make(chan report, reportsQueued)}
+func newOwner(store *subscriptions.Store, may rights, log *slog.Logger) *owner {
+	o := &owner{store: store, rights: may, log: log, shares: map[int32]bool{}, wake: make(chan struct{}, 1), reports: make(chan report, reportsQueued)}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	return o
 }
@@ -123,6 +125,7 @@ func (o *owner) look() error {
 	if err != nil {
 		return err
 	}
+	found, err = o.permitted(ctx, found)
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	there := map[string]bool{}
@@ -133,7 +136,29 @@ func (o *owner) look() error {
 		}
 	}
 	o.engine.Disown(slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return there[id] || !slices.Contains(mine, shareOf(id)) })...)
-	return nil
+	return err
+}
+
+// permitted gives the subscriptions that their owners may have, as far as they
+// may. The others are paused; the error is one of pausing.
+func (o *owner) permitted(ctx context.Context, found []*stream.Subscription) ([]*stream.Subscription, error) {
+	if o.rights == nil {
+		return found, nil
+	}
+	var list []*stream.Subscription
+	var failed error
+	for _, sub := range found {
+		own, err := o.rights.bound(sub)
+		if err == nil {
+			list = append(list, own)
+			continue
+		}
+		o.log.Warn("a subscription is paused, because its owner may not have it", slog.String("subscription", sub.ID), slog.String("owner", sub.Owner.Name), slog.Any("error", err))
+		if err := o.store.Suspend(ctx, sub.ID, sub.Revision, stream.ReasonForbidden); err != nil && stream.CodeOf(err) != stream.EtagMismatch {
+			failed = errors.Join(failed, err)
+		}
+	}
+	return list, failed
 }
 
 // report takes how a subscription does, to be told to the other gateways.

@@ -43,6 +43,7 @@ type pushing struct {
 	hub       *follow.Hub
 	filters   *filter.Compiler
 	publisher *publish.Publisher
+	rights    rights // of the owners
 }
 
 // newPush builds what pushes records to webhooks, in the order of its
@@ -84,10 +85,10 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 
 // deliver starts the engine, and the fleet that says what it delivers.
 func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sender, offsets *kafka.Offsets) {
-	o := newOwner(store, p.log)
+	o := newOwner(store, p.rights, p.log)
 	o.engine = delivery.New(delivery.Options{
-		Sender: sender, Pages: pages{p.hub, p.readers}, Offsets: offsets,
-		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher}, Pauser: pauser{store},
+		Sender: permittedSender{sender, p.rights}, Pages: pages{p.hub, p.readers}, Offsets: offsets,
+		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher, p.rights}, Pauser: pauser{store},
 		Allowed: func() bool { return o.fleet.Alive() },
 		Filter:  p.filters.Compile,
 		Pause:   func(r stream.Retry, failed int) time.Duration { return r.Pause(failed, 0, rand.Float64()) }, //nolint:gosec // to spread load, not to hide anything
@@ -157,12 +158,18 @@ func (d deadLetters) send(ctx context.Context, m *stream.Message) error {
 }
 
 // answers publishes what endpoints answer.
-type answers struct{ *publish.Publisher }
+type answers struct {
+	*publish.Publisher
+	may rights
+}
 
 // Publish publishes records one after the other. After an error the delivery is
 // tried again, and those before it are published again.
-func (a answers) Publish(ctx context.Context, _ *stream.Delivery, records []stream.Outgoing) error {
+func (a answers) Publish(ctx context.Context, d *stream.Delivery, records []stream.Outgoing) error {
 	for i := range records {
+		if err := a.may.check(d.Subscription.Owner, stream.ActionPublish, records[i].Stream); err != nil {
+			return err
+		}
 		if _, err := a.Publisher.Publish(ctx, &records[i]); err != nil {
 			return err
 		}

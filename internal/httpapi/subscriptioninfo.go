@@ -30,7 +30,8 @@ type subscriptionInfo struct {
 	DeadLetter  string       `json:"dead_letter"`
 	Publishes   *string      `json:"publishes"` // null: none
 	State       string       `json:"state"`
-	Reason      *string      `json:"reason"` // null: active
+	Reason      *string      `json:"reason"`          // null: active
+	Owner       string       `json:"owner,omitempty"` // of those made where callers say who they are
 	Created     string       `json:"created"`
 	Changed     string       `json:"changed"`
 }
@@ -78,7 +79,7 @@ func newSubscriptionInfo(sub *stream.Subscription, secrets bool) subscriptionInf
 			sub.Retry.MaxAttempts, duration(sub.Retry.MaxAge),
 		},
 		OnExhausted: sub.OnExhausted, DeadLetter: sub.DeadLetter, Publishes: optional(sub.Publishes),
-		State: sub.State, Reason: optional(sub.Reason),
+		State: sub.State, Reason: optional(sub.Reason), Owner: sub.Owner.Name,
 		Created: sub.Created.UTC().Format(recordjson.TimeLayout), Changed: sub.Changed.UTC().Format(recordjson.TimeLayout),
 	}
 }

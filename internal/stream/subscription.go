@@ -24,11 +24,12 @@ type Subscription struct {
 	MaxInFlight int    // attempts under way at a time; at least 1
 	Timeout     time.Duration
 	Retry       Retry
-	OnExhausted string // what becomes of a record that was tried often enough; see below
-	DeadLetter  string // the stream for what could not be delivered
-	Publishes   string // pattern of the streams to which answers may publish; "": none
-	State       string // StateActive or StatePaused
-	Reason      string // of a pause, one of the reasons below; "" when active
+	OnExhausted string    // what becomes of a record that was tried often enough; see below
+	DeadLetter  string    // the stream for what could not be delivered
+	Publishes   string    // pattern of the streams to which answers may publish; "": none
+	State       string    // StateActive or StatePaused
+	Reason      string    // of a pause, one of the reasons below; "" when active
+	Owner       Principal // whose rights it has; no name: nobody's, it was made where nobody is asked
 	Created     time.Time
 	Changed     time.Time // by a request, or a pause of the owner's
 
@@ -138,6 +139,7 @@ const (
 	ReasonRequest   = "request"   // somebody asked for it
 	ReasonGone      = "gone"      // the endpoint answered 410
 	ReasonExhausted = "exhausted" // a record was tried often enough, and on_exhausted is "pause"
+	ReasonForbidden = "forbidden" // its owner may not do (any more) what it does
 )
 
 // Beginning says where reading begins in the partitions of a stream.
@@ -197,6 +199,36 @@ func (s *Subscription) Reads(id string) bool {
 	}
 	ids, _ := s.Streams.IDs()
 	return slices.Contains(ids, id)
+}
+
+// Permitted says whether rights suffice for what the subscription does: to read
+// its streams, to publish to those that answers name, and to use a stream of
+// dead letters that has another name than its own. Of patterns it is enough that
+// there may be such streams: what they select is bounded elsewhere. The code is
+// Forbidden.
+func (s *Subscription) Permitted(r Rights) error {
+	c := &Caller{Principal: s.Owner, Rights: r}
+	if err := c.CheckPattern(ActionSubscribe, s.Streams); err != nil {
+		return err
+	}
+	if s.Publishes != "" {
+		targets, err := ParsePattern(s.Publishes)
+		if err != nil {
+			return err
+		}
+		if err := c.CheckPattern(ActionPublish, targets); err != nil {
+			return err
+		}
+	}
+	if s.DeadLetter == s.ID+DeadLetterSuffix {
+		return nil
+	}
+	for _, a := range []Action{ActionPublish, ActionSubscribe} {
+		if !r.May(a, s.DeadLetter) {
+			return c.Refuse(a, s.DeadLetter)
+		}
+	}
+	return nil
 }
 
 // DeadLetterSuffix follows a subscription's id in the name of the stream of its

@@ -53,8 +53,8 @@ func (s *Store) Put(ctx context.Context, id string, body []byte, c stream.Condit
 		}
 		e := s.entry(id)
 		switch {
-		case e != nil && e.broken:
-			return nil, false, unreadable(id)
+		case e != nil && e.broken, e.live() && !visible(ctx, e.sub):
+			return nil, false, s.taken(ctx, id, e)
 		case e.live():
 			sub, err = s.replace(ctx, id, body, c)
 			if stream.CodeOf(err) != stream.UnknownSubscription {
@@ -89,6 +89,9 @@ func (s *Store) prepare(ctx context.Context, id string, body []byte, old *stream
 	if old != nil {
 		was = old.Endpoint
 		r.keep(old, &found)
+	}
+	if err := own(ctx, r.Subscription); err != nil {
+		return nil, err
 	}
 	r.Endpoint.Headers = r.headersOn(was.Headers, &found)
 	if r.Endpoint.URL != was.URL && checkURL(r.Endpoint.URL) == "" {
@@ -325,9 +328,13 @@ func (s *Store) Delete(ctx context.Context, id string, c stream.Condition) error
 			return err
 		}
 		e := s.entry(id)
-		if e == nil || !e.broken && !e.live() {
-			_, err := s.found(id)
-			return err
+		if e == nil || !e.broken || !visible(ctx, &stream.Subscription{}) {
+			if _, err := s.found(ctx, id); err != nil {
+				return err
+			}
+		}
+		if e == nil {
+			continue // it came at this moment
 		}
 		if err := c.Check(e.revision); err != nil {
 			return err
@@ -360,6 +367,9 @@ func (s *Store) Resume(ctx context.Context, id string, c stream.Condition) (*str
 	return s.change(ctx, id, c, func(sub *stream.Subscription, _ int64) error {
 		if sub.State == stream.StateActive {
 			return errUnchanged
+		}
+		if err := adopt(ctx, sub); err != nil {
+			return err
 		}
 		sub.State, sub.Reason = stream.StateActive, ""
 		return nil

@@ -231,7 +231,7 @@ func (r *request) readState(o *object) {
 	r.hasState = o.given("state")
 	o.choice("state", &r.State, stream.StateActive, stream.StatePaused)
 	r.paused = r.State == stream.StatePaused
-	for _, name := range []string{"reason", "created", "changed"} {
+	for _, name := range []string{"reason", "owner", "created", "changed"} {
 		o.value(name)
 	}
 }

@@ -34,6 +34,9 @@ func (s *Store) Status(ctx context.Context, id string) (stream.SubscriptionStatu
 	}
 	status := stream.SubscriptionStatus{ID: id, State: sub.State, Reason: sub.Reason, Health: s.lastHealth(id)}
 	for _, p := range places {
+		if c := stream.CallerOf(ctx); c != nil && !c.Sees(p.Stream) {
+			continue
+		}
 		status.Partitions = append(status.Partitions, stream.PartitionStatus{
 			Partition: p.Partition, Next: p.next, End: p.bounds.End, Lag: p.lag(),
 		})

@@ -199,9 +199,10 @@ func (s *Store) Owned(ctx context.Context, partitions []int32) ([]*stream.Subscr
 	return s.pick(ctx, func(id string) bool { return slices.Contains(partitions, s.log.Partition(Entity(id))) })
 }
 
-// List gives all subscriptions, sorted by id.
+// List gives all subscriptions that the caller may see, sorted by id.
 func (s *Store) List(ctx context.Context) ([]*stream.Subscription, error) {
-	return s.pick(ctx, func(string) bool { return true })
+	all, err := s.pick(ctx, func(string) bool { return true })
+	return slices.DeleteFunc(all, func(sub *stream.Subscription) bool { return !visible(ctx, sub) }), err
 }
 
 func (s *Store) pick(ctx context.Context, want func(id string) bool) ([]*stream.Subscription, error) {
@@ -237,20 +238,20 @@ func (s *Store) collect(want func(id string) bool, resets int) (found []*stream.
 }
 
 // Get gives a subscription. The error is UnknownSubscription where there is
-// none.
+// none, or the caller may not know of it.
 func (s *Store) Get(ctx context.Context, id string) (*stream.Subscription, error) {
 	if err := s.log.Sync(ctx); err != nil {
 		return nil, err
 	}
-	return s.found(id)
+	return s.found(ctx, id)
 }
 
-func (s *Store) found(id string) (*stream.Subscription, error) {
+func (s *Store) found(ctx context.Context, id string) (*stream.Subscription, error) {
 	e := s.entry(id)
-	if e != nil && e.broken {
+	if e != nil && e.broken && visible(ctx, &stream.Subscription{}) {
 		return nil, unreadable(id)
 	}
-	if !e.live() {
+	if !e.live() || !visible(ctx, e.sub) {
 		return nil, stream.Errorf(stream.UnknownSubscription, "there is no subscription %q; GET /subscriptions lists those there are", id)
 	}
 	return e.sub, nil

@@ -36,6 +36,7 @@ type stored struct {
 	OnExhausted string         `json:"on_exhausted"`
 	DeadLetter  string         `json:"dead_letter"`
 	Publishes   string         `json:"publishes,omitempty"`
+	Owner       *storedOwner   `json:"owner,omitempty"` // nil: nobody
 	State       string         `json:"state"`
 	Reason      string         `json:"reason,omitempty"`
 	Created     time.Time      `json:"created"`
@@ -43,6 +44,11 @@ type stored struct {
 	Generation  int64          `json:"generation,omitempty"`
 	Begin       []storedBegin  `json:"begin,omitempty"`
 	Redrive     *storedRedrive `json:"redrive,omitempty"`
+}
+
+type storedOwner struct {
+	Name   string              `json:"name"`
+	Claims map[string][]string `json:"claims,omitempty"`
 }
 
 type storedRetry struct {
@@ -94,6 +100,9 @@ func (s *Store) encode(sub *stream.Subscription, pending bool) ([]byte, error) {
 		},
 		OnExhausted: sub.OnExhausted, DeadLetter: sub.DeadLetter, Publishes: sub.Publishes, State: sub.State, Reason: sub.Reason,
 		Created: sub.Created, Changed: sub.Changed, Generation: sub.Generation, Begin: storeBegin(sub.Begin),
+	}
+	if sub.Owner.Name != "" {
+		out.Owner = &storedOwner{sub.Owner.Name, sub.Owner.Claims}
 	}
 	if sub.Redrive.Generation != 0 {
 		out.Redrive = &storedRedrive{sub.Redrive.Generation, storeBegin(sub.Redrive.Until)}
@@ -152,6 +161,9 @@ func (s *Store) decode(id string, value []byte) (sub *stream.Subscription, pendi
 		},
 		OnExhausted: in.OnExhausted, DeadLetter: in.DeadLetter, Publishes: in.Publishes, State: in.State, Reason: in.Reason,
 		Created: in.Created, Changed: in.Changed, Generation: in.Generation, Begin: loadBegin(in.Begin),
+	}
+	if in.Owner != nil {
+		sub.Owner = stream.Principal{Name: in.Owner.Name, Claims: in.Owner.Claims}
 	}
 	if in.Redrive != nil {
 		sub.Redrive = stream.Redrive{Generation: in.Redrive.Generation, Until: loadBegin(in.Redrive.Until)}
