@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"sluice/internal/auth"
 	"sluice/internal/catalog"
 	"sluice/internal/config"
 	"sluice/internal/embedded"
@@ -147,7 +148,7 @@ func (a *App) setup(o Options) error {
 	if err != nil {
 		return err
 	}
-	api := httpapi.Options{
+	return a.newHTTP(callers, httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		MetricsApart: o.Config.AdminListen != "",
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
@@ -156,14 +157,18 @@ func (a *App) setup(o Options) error {
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a,
-	}
+	})
+}
+
+// newHTTP makes what serves the API, and has it drained.
+func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
 	guard(&api, callers)
 	if err := a.openAdmin(api); err != nil {
 		return err
 	}
-	a.server = httpapi.NewServer(httpapi.New(api), o.Log)
-	if o.Config.TLS.On() {
-		files, err := tlsconf.NewServer(serverFiles(o.Config.TLS), o.Log)
+	a.server = httpapi.NewServer(httpapi.New(api), a.log)
+	if a.config.TLS.On() {
+		files, err := tlsconf.NewServer(serverFiles(a.config.TLS), a.log)
 		if err != nil {
 			return err
 		}

@@ -71,7 +71,8 @@ func (a *Auth) Issue(c *stream.Caller, streams stream.Pattern, lifetime time.Dur
 	if err != nil {
 		return "", expires, fmt.Errorf("write an event token: %w", err)
 	}
-	token = EventMark + base64.RawURLEncoding.EncodeToString(a.sealers[0].Seal(nil, nil, text, []byte(EventMark)))
+	sealed := a.sealers[0].Seal(nil, nil, text, []byte(EventMark)) //nolint:gosec // it makes its own nonce; the constant is no nonce
+	token = EventMark + base64.RawURLEncoding.EncodeToString(sealed)
 	if len(token) > maxEventToken {
 		return "", expires, stream.Errorf(stream.InvalidRequest, "the token would have %d bytes, and %d fit into a request: name fewer streams, or a pattern", len(token), maxEventToken)
 	}

@@ -24,7 +24,7 @@ const (
 // and a cookie, which goes to no path but those of streams.
 const (
 	eventTokenParam  = "access_token"
-	eventTokenCookie = "sluice-events"
+	eventTokenCookie = "sluice-events" //nolint:gosec // a name, no secret
 	eventTokenPath   = "/streams"
 )
 
@@ -72,7 +72,7 @@ func (a *api) createEventToken(w http.ResponseWriter, r *http.Request) error {
 	answer := eventToken{Token: token, Streams: streams.String(), Expires: expires.UTC().Format(recordjson.TimeLayout)}
 	if body.Cookie {
 		answer.Token = ""
-		http.SetCookie(w, &http.Cookie{
+		http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the connection is
 			Name: eventTokenCookie, Value: token, Path: eventTokenPath, MaxAge: max(1, int(time.Until(expires).Seconds())),
 			HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
 		})

@@ -86,7 +86,7 @@ func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
 	}
-	n, err := x.ResponseWriter.Write(b) //nolint:gosec // the handlers choose the type, and browsers may not guess another
+	n, err := x.ResponseWriter.Write(b)
 	x.written += int64(n)
 	return n, err
 }
