@@ -171,7 +171,7 @@ func TestEventCookieOfOtherPages(t *testing.T) {
 
 // Streams end when the reader's credentials do, and say so.
 func TestStreamsEndWithTheirToken(t *testing.T) {
-	g, f := withTokens(t, nil)
+	g, f := withTokens(t, func(o *httpapi.Options) { o.Limits.StreamLifetime = 20 * time.Second })
 	f.end = time.Now().Add(100 * time.Millisecond)
 	f.fakeAuth["subscriber"].Expires = f.end
 	follower := newFollower()

@@ -98,6 +98,9 @@ func TestServerReadsItsFilesAgain(t *testing.T) {
 		}
 		return nil
 	})
+	if _, serial, err := call(t, addr, ca); err != nil || serial != second.Cert.SerialNumber.String() {
+		t.Errorf("the next connection has %s again, %v", serial, err)
+	}
 }
 
 // until waits for a condition.
