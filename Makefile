@@ -28,7 +28,7 @@ build: ## Build bin/gateway
 # Built at once, run one package after the other: they share a broker and the
 # cores, and wait for what must happen soon.
 BUILD_TESTS = go test -race -run '^$$' $(PACKAGES) >/dev/null
-RUN_TESTS = go run ./scripts/gotest -race -count=1 -p 1 $(PACKAGES)
+RUN_TESTS = go run ./scripts/gotest -race -count=1 -p=1 $(PACKAGES)
 
 .PHONY: test
 test: ## Run every test this machine can run, with a real Kafka where java and mvn are
