@@ -27,7 +27,7 @@ func options(t *testing.T, change func(*config.Config)) app.Options {
 	c.Listen = "127.0.0.1:0"
 	c.DataDir = t.TempDir()
 	change(&c)
-	return app.Options{Config: c, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test"}
+	return app.Options{Config: c, Log: kafkatest.Log(t), Version: "test"}
 }
 
 // run serves until stop, which gives what Run returned.

@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"fmt"
-	"log/slog"
 	"slices"
 	"sync"
 	"testing"
@@ -79,7 +78,7 @@ func launch(t *testing.T, b *kafkatest.Broker, topic string) *ship {
 func fleetOptions(t *testing.T, topic string, s *ship) kafka.FleetOptions {
 	return kafka.FleetOptions{
 		Topic: topic, Group: topic + ".fleet", Partitions: fleetPartitions, Assigned: s.assigned, Revoked: s.revoked,
-		Position: func(p int32) int64 { return int64(p) }, Log: slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Position: func(p int32) int64 { return int64(p) }, Log: kafkatest.Log(t),
 	}
 }
 
