@@ -50,7 +50,7 @@ test-interop: ## Run Python's Kafka clients against the gateway, on a real Kafka
 
 .PHONY: test-cluster
 test-cluster: ## Run the tests that need three brokers, of a real Kafka
-	@scripts/with-kafka3 go test -race -count=1 -p 1 -tags cluster -run TestCluster ./internal/kafka ./cmd/gateway
+	@scripts/with-kafka3 go run ./scripts/gotest -race -count=1 -p=1 -tags=cluster -run=TestCluster ./internal/kafka ./cmd/gateway
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (30s)

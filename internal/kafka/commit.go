@@ -54,11 +54,15 @@ func NewCommits(c *Cluster, topics stream.Topics) *Commits {
 // Commit makes a position the group's in all of its streams that are among the
 // layouts and are still what those say; partitions that a position does not
 // know keep what they have. Errors: InvalidRequest for a group id that Kafka
-// refuses, UnknownStream where none of the streams is there any more, Forbidden, GroupActive where only transactions could do it and Kafka denies
+// refuses, UnknownStream where none of the streams is there any more,
+// Forbidden, GroupActive where only transactions could do it and Kafka denies
 // them, KafkaUnavailable.
 func (c *Commits) Commit(ctx context.Context, group string, layouts []stream.Layout, p stream.Position) error {
 	if err := c.cluster.Reachable(); err != nil {
 		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return commitError(ctx, err) // nobody waits for it any more
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
