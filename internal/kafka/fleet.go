@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
@@ -133,12 +134,12 @@ func (f *Fleet) join() error {
 			m.leave()
 		}
 		cancel()
-		proving.Wait() // librdkafka's handle must not be freed under a question
+		proving.Wait()
 	}
-	if closing := m.consumer.Close(); closing != nil {
+	if closing := m.questions.leave(m.consumer.Close); closing != nil {
 		f.log.Warn("the consumer did not close well", slog.Any("error", closing))
 	}
-	m.drop(f.Owned(), true) // nothing, where Close has revoked
+	m.drop(f.Owned(), true) // nothing, where the consumer's end has revoked
 	return err
 }
 
@@ -160,13 +161,18 @@ func (f *Fleet) consumer() (*ckafka.Consumer, error) {
 // fleetMember is a Fleet with one consumer. One goroutine polls.
 type fleetMember struct {
 	*Fleet
-	consumer *ckafka.Consumer
-	wake     chan struct{} // there is something new to be confirmed
+	consumer  *ckafka.Consumer
+	wake      chan struct{} // there is something new to be confirmed
+	questions questions
+	deaf      atomic.Bool // the group does not answer, though Kafka does
 }
 
 // poll serves the consumer until Close or a failure.
 func (m *fleetMember) poll() error {
 	for m.stopped.Err() == nil {
+		if m.deaf.Load() {
+			return errUnanswered
+		}
 		if err := m.serve(); err != nil {
 			return err
 		}
@@ -229,8 +235,7 @@ func (m *fleetMember) rebalance(_ *ckafka.Consumer, ev ckafka.Event) error {
 	case ckafka.AssignedPartitions:
 		return m.assigned(ev.Partitions)
 	case ckafka.RevokedPartitions:
-		lost := m.consumer.AssignmentLost()
-		m.drop(numbers(ev.Partitions), lost)
+		m.questions.heed(func() { m.drop(numbers(ev.Partitions), m.consumer.AssignmentLost()) })
 		return m.consumer.IncrementalUnassign(ev.Partitions)
 	}
 	return nil

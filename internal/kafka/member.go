@@ -88,6 +88,8 @@ type Member struct {
 	left     map[stream.Partition]memberPlace // where this member was in what it gave up
 	held     bool
 	failed   error // what went wrong in a rebalance
+
+	questions questions
 }
 
 // memberPlace is where a member is in a partition.
@@ -276,7 +278,7 @@ func (m *Member) fallBack(cause error) error {
 	}
 	m.log.Info("the group's members do not rebalance cooperatively, joining as they do", slog.String("strategy", eager))
 	m.strategy = eager
-	if err := m.Close(); err != nil {
+	if err := m.consumer.Close(); err != nil {
 		m.log.Debug("a consumer did not close well", slog.Any("error", err))
 	}
 	if err := m.open(); err != nil {
@@ -322,9 +324,11 @@ func (m *Member) Hold(hold bool) error {
 	return nil
 }
 
-// Close commits what was stored, and leaves the group at once.
+// Close commits what was stored, and leaves the group at once. Where Kafka does
+// not answer it returns after seconds, with an error, and the member leaves when
+// it does.
 func (m *Member) Close() error {
-	if err := m.consumer.Close(); err != nil {
+	if err := m.questions.leave(m.consumer.Close); err != nil {
 		return toError(err)
 	}
 	return nil
