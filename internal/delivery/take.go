@@ -61,7 +61,7 @@ func (s *source) take(a asking, answer stream.PageAnswer) {
 	if s.redrive && !answer.More && !progressed {
 		s.endRedrive(a)
 	}
-	s.more = answer.More || len(answer.Records) > 0 || len(answer.Gaps) > 0
+	s.more = answer.More || len(answer.Gaps) > 0
 	w.pump()
 }
 

@@ -79,6 +79,7 @@ type Hub struct {
 	log      *slog.Logger
 	metrics  *metrics
 	pages    *budget
+	recent   recent
 	seed     maphash.Seed // makes the hashes of positions unpredictable for clients
 
 	ctx      context.Context // ends with Close
@@ -134,6 +135,7 @@ func New(o Options) *Hub {
 		feeds:    map[feedKey]*feed{},
 		topics:   map[string]*topic{},
 		memory:   memory{budget: or(o.FeedBytes, defaultBytes)},
+		recent:   recent{runs: map[runKey]*run{}},
 	}
 }
 

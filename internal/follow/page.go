@@ -18,6 +18,9 @@ func (h *Hub) Page(ctx context.Context, r stream.PageRequest) (stream.PageAnswer
 	}
 	h.metrics.pulled.Inc()
 	deadline := time.Now().Add(r.Wait)
+	if answer, ok, err := h.near(ctx, r, deadline); ok {
+		return answer, err
+	}
 	var p *pull
 	for try := 1; ; try++ {
 		arrived := h.question()
@@ -178,9 +181,12 @@ func (p *pull) read(ctx context.Context) error {
 }
 
 func (p *pull) readOnce(ctx context.Context) error {
-	page, err := p.hub.kafka.Read(ctx, p.left, p.r.PageLimit)
-	if err != nil {
-		return err
+	page, kept := p.hub.recent.read(p.left, p.layouts, p.r.PageLimit)
+	if !kept {
+		var err error
+		if page, err = p.hub.kafka.Read(ctx, p.left, p.r.PageLimit); err != nil {
+			return err
+		}
 	}
 	if f := p.r.Filter; f == nil {
 		p.records = page.Records
