@@ -62,6 +62,44 @@ func (c *recent) put(key runKey, from int64, x *stream.Fetched) {
 	}
 }
 
+// extend keeps what Kafka was asked for all the same: the others who wait, after
+// a restart for example, need just that. It is kept where it lies right before
+// what is kept, or where nothing is.
+func (c *recent) extend(records []stream.Record, asked, left []stream.Span, layouts []stream.Layout) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for i, sp := range asked {
+		l, _ := layoutOf(layouts, sp.Stream)
+		key, to := runKey{l.TopicID, sp.Number}, left[i].From
+		r := c.runs[key]
+		if r == nil {
+			r = &run{key: key, from: to, next: to}
+		}
+		if left[i].Partition != sp.Partition || sp.From >= to || r.from != to {
+			continue
+		}
+		c.runs[key] = r
+		r.from = sp.From
+		c.prepend(r, sp, records)
+	}
+	for c.bytes > recentBytes {
+		c.evict()
+	}
+}
+
+// prepend puts the records of a span before those of a run.
+func (c *recent) prepend(r *run, sp stream.Span, records []stream.Record) {
+	var more []*stream.Record
+	for i := range records {
+		if rec := records[i]; rec.Stream == sp.Stream && rec.Partition == sp.Number {
+			more = append(more, &rec) // not the page it stands in
+			c.order = append(c.order, r)
+			c.bytes += sizeOf(&rec)
+		}
+	}
+	r.records = append(more, r.records...)
+}
+
 // evict forgets the oldest record.
 func (c *recent) evict() {
 	r := c.order[0]

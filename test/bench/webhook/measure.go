@@ -25,7 +25,7 @@ const patience = 30 * time.Second
 var loads = []load{
 	{subscriptions: 1, inFlight: 64, rates: []int{100, 1000, 4000}},
 	{subscriptions: 10, inFlight: 10, rates: []int{100, 400}},
-	{subscriptions: 1000, inFlight: 10, rates: []int{1}},
+	{subscriptions: 1000, inFlight: 2, rates: []int{1}},
 }
 
 type load struct {
@@ -55,7 +55,7 @@ func measure(ctx context.Context, o options) error {
 	if err := b.gateway.prepare(ctx); err != nil {
 		return err
 	}
-	fmt.Printf("## Deliveries\n\n| subscriptions | load | sender | deliveries/s | missing | repeated | p50 ms | p99 ms | CPU, cores | resident MB | threads |\n|---|---|---|---|---|---|---|---|---|---|---|\n")
+	fmt.Printf("## Deliveries\n\n| subscriptions | load | sender | deliveries/s | missing | repeated | p50 ms | p99 ms | CPU, cores | CPU µs each | resident MB | threads |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
 	for _, l := range loads {
 		if o.only >= 0 && o.only != l.subscriptions {
 			continue
@@ -155,7 +155,7 @@ func (b *bench) row(l load, rate int, sender string, want int, u usage) {
 		what = fmt.Sprintf("%d records/s", rate)
 		p50, p99 = fmt.Sprintf("%.1f", b.receiver.percentile(0.5)), fmt.Sprintf("%.1f", b.receiver.percentile(0.99))
 	}
-	fmt.Printf("| %d | %s | %s | %.0f | %d | %d | %s | %s | %.2f | %d | %d |\n", l.subscriptions, what, sender,
+	fmt.Printf("| %d | %s | %s | %.0f | %d | %d | %s | %s | %.2f | %.0f | %d | %d |\n", l.subscriptions, what, sender,
 		float64(b.receiver.got())/u.took.Seconds(), want-b.receiver.got(), b.receiver.repeated.Load(), p50, p99,
-		u.cpu.Seconds()/u.took.Seconds(), u.resident, u.threads)
+		u.cpu.Seconds()/u.took.Seconds(), float64(u.cpu.Microseconds())/float64(max(b.receiver.got(), 1)), u.resident, u.threads)
 }
