@@ -57,9 +57,7 @@ func (c *recent) put(key runKey, from int64, x *stream.Fetched) {
 		c.order = append(c.order, r)
 		c.bytes += sizeOf(x.Record)
 	}
-	for c.bytes > recentBytes {
-		c.evict()
-	}
+	c.tidy()
 }
 
 // extend keeps what Kafka was asked for all the same: the others who wait, after
@@ -82,9 +80,7 @@ func (c *recent) extend(records []stream.Record, asked, left []stream.Span, layo
 		r.from = sp.From
 		c.prepend(r, sp, records)
 	}
-	for c.bytes > recentBytes {
-		c.evict()
-	}
+	c.tidy()
 }
 
 // prepend puts the records of a span before those of a run.
@@ -98,6 +94,14 @@ func (c *recent) prepend(r *run, sp stream.Span, records []stream.Record) {
 		}
 	}
 	r.records = append(more, r.records...)
+}
+
+// tidy forgets the oldest records while there is too much, and the entries of
+// runs that were dropped.
+func (c *recent) tidy() {
+	for c.bytes > recentBytes || len(c.order) > recentBytes/recordBytes {
+		c.evict()
+	}
 }
 
 // evict forgets the oldest record.

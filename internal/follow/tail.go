@@ -123,7 +123,7 @@ func (h *Hub) spread(p *part, x *stream.Fetched) {
 		}
 		s.next = x.Next
 	}
-	if paged { // before the feeds are released, and those who wait look for it
+	if paged && x.Next > p.next { // before the feeds are released, and those who wait look for it
 		h.recent.put(p.run(), p.next, x)
 	}
 	p.next = max(p.next, x.Next)
