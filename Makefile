@@ -15,7 +15,7 @@ endif
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build ## Run the gateway with its embedded broker, data in ./data
@@ -63,6 +63,10 @@ bench: ## Measure publishing on a real Kafka, beside baselines, into docs/BENCHM
 .PHONY: bench-sse
 bench-sse: ## Measure live reading on a real Kafka, beside a bare server, into docs/BENCHMARKS-SSE.md
 	@scripts/with-kafka test/bench/run-sse
+
+.PHONY: bench-webhook
+bench-webhook: ## Measure push delivery on a real Kafka, beside a bare sender, into docs/BENCHMARKS-WEBHOOK.md
+	@scripts/with-kafka test/bench/run-webhook
 
 .PHONY: microbench
 microbench: ## Run the benchmarks of single functions

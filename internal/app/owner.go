@@ -20,6 +20,8 @@ import (
 const (
 	ownTimeout    = 10 * time.Second
 	ownRetry      = time.Second
+	ownPauses     = 10                     // after a look it waits so many times as long as that took,
+	ownPause      = 250 * time.Millisecond // and this at most
 	reportsQueued = 1024
 )
 
@@ -104,9 +106,16 @@ func (o *owner) watch() {
 		case <-changed:
 		case <-again.C:
 		}
+		begun := time.Now()
 		if err := o.look(); err != nil {
 			o.log.Debug("the subscriptions cannot be looked up", slog.Any("error", err))
 			again.Reset(ownRetry)
+		}
+		// Each look goes through all subscriptions: while thousands are made one
+		// after the other it is not to be for each.
+		select {
+		case <-o.ctx.Done():
+		case <-time.After(min(ownPauses*time.Since(begun), ownPause)):
 		}
 	}
 }

@@ -86,7 +86,7 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sender, offsets *kafka.Offsets) {
 	o := newOwner(store, p.log)
 	o.engine = delivery.New(delivery.Options{
-		Sender: sender, Pages: pages{p.hub, p.readers}, Offsets: offsets,
+		Sender: sender, Pages: p.hub, Offsets: offsets,
 		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher}, Pauser: pauser{store},
 		Allowed: func() bool { return o.fleet.Alive() },
 		Filter:  p.filters.Compile,
@@ -104,17 +104,6 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 	})
 	o.start()
 	a.cleanups.push("fleet", func(context.Context) error { o.close(); return nil })
-}
-
-// pages reads for the engine through the readers that all share.
-type pages struct {
-	*follow.Hub
-	*kafka.Readers
-}
-
-// Page reads a page.
-func (p pages) Page(ctx context.Context, r stream.PageRequest) (stream.PageAnswer, error) {
-	return p.Hub.Page(ctx, r)
 }
 
 // deadLetterRetention is for streams of dead letters that are made here: time

@@ -32,7 +32,7 @@ func (s *source) take(a asking, answer stream.PageAnswer) {
 			return // of other topics than we know: it is asked for again
 		}
 	}
-	s.takeGaps(a, answer.Gaps)
+	s.takeGaps(a, answer.Gaps, true)
 	now := time.Now()
 	for i := range answer.Records {
 		r := &answer.Records[i]
@@ -43,6 +43,7 @@ func (s *source) take(a asking, answer stream.PageAnswer) {
 			w.add(p, r, now)
 		}
 	}
+	s.takeGaps(a, answer.Gaps, false) // now: records of the page may lie before one
 	progressed := false
 	for _, p := range s.parts {
 		next, ok := nextIn(answer.Next, p)
@@ -61,7 +62,7 @@ func (s *source) take(a asking, answer stream.PageAnswer) {
 	if s.redrive && !answer.More && !progressed {
 		s.endRedrive(a)
 	}
-	s.more = answer.More || len(answer.Records) > 0 || len(answer.Gaps) > 0
+	s.more = answer.More || len(answer.Gaps) > 0
 	w.pump()
 }
 
@@ -72,10 +73,11 @@ func (s *source) takes(a asking, p *part) bool {
 	return asked && !p.gone && p.progress.next >= from
 }
 
-func (s *source) takeGaps(a asking, gaps []stream.Gap) {
+// takeGaps takes the gaps that go back, or those that go on.
+func (s *source) takeGaps(a asking, gaps []stream.Gap, back bool) {
 	for _, g := range gaps {
 		p := s.index[g.Partition]
-		if p == nil || !s.takes(a, p) || g.To == g.From {
+		if p == nil || !s.takes(a, p) || g.To == g.From || g.To < g.From != back {
 			continue
 		}
 		s.w.e.metrics.gaps.Inc()

@@ -34,8 +34,9 @@ const (
 // Bounds of the connections that are kept for the next delivery.
 const (
 	idleConnections = 2048
-	idlePerEndpoint = 256
+	idlePerEndpoint = 1024 // a receiver of a thousand subscriptions is one endpoint here
 	idleTime        = 60 * time.Second
+	tlsSessions     = 256
 )
 
 // errTimeout tells the end of the subscription's timeout from others.
@@ -63,6 +64,7 @@ type Sender struct {
 	resolver   *net.Resolver
 	dialer     *net.Dialer
 	transport  *http.Transport
+	urls       urls
 	userAgent  []string
 	decodeLine func([]byte) (stream.Outgoing, error)
 	logger     *slog.Logger
@@ -95,7 +97,7 @@ func New(o Options) *Sender {
 func newTransport(dial func(context.Context, string, string) (net.Conn, error), roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		DialContext:            dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(idlePerEndpoint)},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions)},
 		TLSHandshakeTimeout:    handshakeTime,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // dead connections are noticed
@@ -181,7 +183,7 @@ func timeoutOf(d *stream.Delivery) time.Duration {
 // request makes the signed request of an attempt.
 func (s *Sender) request(ctx context.Context, d *stream.Delivery, at time.Time) (*http.Request, error) {
 	endpoint := d.Subscription.Endpoint
-	u, err := parseURL(endpoint.URL)
+	u, err := s.urls.parse(endpoint.URL)
 	if err != nil {
 		return nil, errors.New("the endpoint's url cannot be used; set another")
 	}
