@@ -21,6 +21,10 @@ const (
 	ownTimeout    = 10 * time.Second
 	ownRetry      = time.Second
 	reportsQueued = 1024
+	// revokeGrace is how long deliveries under way may take to end when their
+	// share goes to another gateway; with what giving up takes (2 seconds) it
+	// makes kafka.RevokeTimeout.
+	revokeGrace = time.Second
 )
 
 // owner keeps what the engine delivers equal to the subscriptions in this
@@ -33,6 +37,7 @@ type owner struct {
 
 	mu     sync.Mutex // held while the engine is given subscriptions, or gives them up
 	shares map[int32]bool
+	closed bool // nothing is taken over any more
 
 	wake    chan struct{}
 	reports chan report
@@ -58,8 +63,19 @@ func (o *owner) start() {
 	o.fleet.Start()
 }
 
-// close leaves the fleet, which gives up all shares.
-func (o *owner) close() {
+// close ends the deliveries and leaves the fleet, which gives up all shares.
+// Those under way may take half of the time that ctx has left to end, while the
+// shares are still this gateway's: what was answered is committed before others
+// go on, so that a gateway that is asked to stop has nothing repeated.
+func (o *owner) close(ctx context.Context) {
+	o.mu.Lock()
+	o.closed = true
+	o.mu.Unlock()
+	if deadline, ok := ctx.Deadline(); ok {
+		grace, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+		o.engine.Drain(grace, o.engine.Owned()...)
+		cancel()
+	}
 	o.fleet.Close()
 	o.stop()
 	o.running.Wait()
@@ -85,7 +101,13 @@ func (o *owner) revoked(partitions []int32) {
 	for _, p := range partitions {
 		delete(o.shares, p)
 	}
-	o.engine.Disown(slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return o.shares[shareOf(id)] })...)
+	leaving := slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return o.shares[shareOf(id)] })
+	if o.fleet.Alive() { // else they may be delivered by another already
+		grace, cancel := context.WithTimeout(o.ctx, revokeGrace)
+		o.engine.Drain(grace, leaving...)
+		cancel()
+	}
+	o.engine.Disown(leaving...)
 }
 
 func shareOf(id string) int32 { return kafka.PartitionOf(subscriptions.Entity(id), shares) }
@@ -125,6 +147,9 @@ func (o *owner) look() error {
 	}
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.closed {
+		return nil
+	}
 	there := map[string]bool{}
 	for _, sub := range found {
 		if o.shares[shareOf(sub.ID)] { // still

@@ -103,7 +103,7 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 		Assigned: o.assigned, Revoked: o.revoked, Position: a.subscriptions.Position, Log: p.log,
 	})
 	o.start()
-	a.cleanups.push("fleet", func(context.Context) error { o.close(); return nil })
+	a.cleanups.push("fleet", func(ctx context.Context) error { o.close(ctx); return nil })
 }
 
 // pages reads for the engine through the readers that all share.

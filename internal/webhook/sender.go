@@ -130,8 +130,6 @@ func (s *Sender) Send(ctx context.Context, d *stream.Delivery) stream.Attempt {
 	a := stream.Attempt{At: time.Now()}
 	s.attempt(ctx, d, &a)
 	a.Took = time.Since(a.At)
-	s.metrics.attempts.WithLabelValues(a.Outcome.String()).Inc()
-	s.metrics.seconds.Observe(a.Took.Seconds())
 	if s.logger.Enabled(ctx, slog.LevelDebug) { // attributes are made for each record that is delivered
 		s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery attempted", slog.String("subscription", d.Subscription.ID), slog.String("delivery_id", d.ID),
 			slog.Int("attempt", d.Attempt), slog.String("outcome", a.Outcome.String()), slog.Int("status", a.Status), slog.Duration("took", a.Took), slog.String("detail", a.Detail))
