@@ -52,12 +52,16 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxy, err := p.config.Webhooks.ProxyURL()
+	if err != nil {
+		return nil, err
+	}
 	keys, err := p.config.Webhooks.Keys()
 	if err != nil {
 		return nil, err
 	}
 	sender := webhook.New(webhook.Options{
-		Version: p.version, AllowNetworks: networks, DecodeLine: httpapi.DecodeAnswerLine, Logger: p.log, Registerer: p.registry,
+		Version: p.version, AllowNetworks: networks, Proxy: proxy, DecodeLine: httpapi.DecodeAnswerLine, Logger: p.log, Registerer: p.registry,
 	})
 	a.cleanups.push("webhook connections", func(context.Context) error { sender.Close(); return nil })
 	offsets := kafka.NewOffsets(a.cluster, p.names)

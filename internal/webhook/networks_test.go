@@ -116,7 +116,8 @@ func counter(t *testing.T, reg *prometheus.Registry, name string) float64 {
 }
 
 // nameServer answers with address after address, the last one again and again;
-// without any, that there is no such name.
+// without any, that there is no such name. Several joined by commas are one
+// answer.
 func nameServer(t *testing.T, addresses ...string) (resolver *net.Resolver, asked *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -159,10 +160,12 @@ func answerName(question []byte, addresses []string, asked *atomic.Int32) []byte
 		answer[3] |= 3
 	case kind == 1:
 		n := int(asked.Add(1)) - 1
-		addr := netip.MustParseAddr(addresses[min(n, len(addresses)-1)]).As4()
-		answer[7] = 1
-		answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
-		answer = append(answer, addr[:]...)
+		for text := range strings.SplitSeq(addresses[min(n, len(addresses)-1)], ",") {
+			addr := netip.MustParseAddr(text).As4()
+			answer[7]++
+			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
+			answer = append(answer, addr[:]...)
+		}
 	}
 	return answer
 }
