@@ -20,6 +20,8 @@ import (
 type receiver struct {
 	*httptest.Server
 
+	hold func() // before each answer; nil: nothing
+
 	mu      sync.Mutex
 	fail    func() int        // the status for this request; nil: 204
 	taken   map[int]int       // how often each id was taken
@@ -39,6 +41,9 @@ func (r *receiver) take(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
 		return // the gateway was killed
+	}
+	if r.hold != nil {
+		r.hold()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
