@@ -38,6 +38,7 @@ type ledger struct {
 
 	mu       sync.Mutex
 	accounts map[string]*account // by path, of a subscription
+	stuck    string              // the key whose records are refused; "": none
 	epoch    int                 // odd while gateways come and go
 	wrong    []string
 	repeats  int // beyond attempts that failed
@@ -53,6 +54,8 @@ type account struct {
 	ghosts  map[int]int    // how many requests more may be read that a gateway sent before it ended
 	left    map[fault]int  // faults that may still be
 	well    int            // how many requests are not to fail
+	held    chan struct{}  // answers wait until it is closed
+	waiting int            // so many do
 	sent    map[int]int    // how many requests came, by gateway
 }
 
@@ -62,6 +65,7 @@ type entry struct {
 	offset    int64
 	taken     bool // an attempt may have succeeded
 	answered  bool // with 2xx
+	committed bool // Kafka had it as complete once
 	epoch     int  // of the last attempt
 }
 
@@ -87,11 +91,18 @@ func newLedger(t *testing.T, b *kafkatest.Broker, topic string) *ledger {
 	}
 }
 
-// subscribe gives a new subscription's account.
-func (l *ledger) subscribe(id string) *account {
+// subscribe gives a new subscription's account. One that is patient never
+// hangs.
+func (l *ledger) subscribe(id string, patient bool) *account {
+	released := make(chan struct{})
+	close(released)
 	a := &account{
-		id: id, records: map[int]*entry{}, newest: map[string]int{}, ghosts: map[int]int{}, sent: map[int]int{},
+		held: released,
+		id:   id, records: map[int]*entry{}, newest: map[string]int{}, ghosts: map[int]int{}, sent: map[int]int{},
 		left: map[fault]int{hang: 1, drop: 2, halfHead: 2, halfBody: 4},
+	}
+	if patient {
+		a.left[hang] = 0
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -138,9 +149,21 @@ func (l *ledger) take(w http.ResponseWriter, r *http.Request, gateway int) {
 	a.owner = gateway
 	a.sent[gateway]++
 	f := a.choose()
+	if record.Key == l.stuck {
+		f = refuse
+	}
 	l.faults[f]++
 	e.taken = e.taken || f == none || f == slow || f == halfBody
 	e.epoch = l.epoch
+	held := a.held
+	a.waiting++
+	l.mu.Unlock()
+	select {
+	case <-held:
+	case <-r.Context().Done(): // nobody waits any more
+	}
+	l.mu.Lock()
+	a.waiting--
 	l.mu.Unlock()
 	l.answer(w, r, f, e)
 }
@@ -240,28 +263,41 @@ func (l *ledger) checkRepeat(a *account, e *entry, id, gateway int) {
 		l.note("%s: record %d was taken, and came again from gateway %d, though no gateway came or went", a.id, id, gateway)
 		return
 	}
-	committed, err := l.committed(a.id, e)
-	if err != nil {
+	if err := l.remember(a); err != nil {
 		l.note("%s: %v", a.id, err)
-	} else if committed {
+	} else if e.committed {
 		l.note("%s: record %d was taken and committed, and came again from gateway %d", a.id, id, gateway)
 	}
 }
 
-// committed asks Kafka whether the subscription's group has a record as
-// complete: below the offset, or in the ranges beside it.
-func (l *ledger) committed(group string, e *entry) (bool, error) {
+// remember asks Kafka which records the subscription's group has as complete:
+// those below an offset, or in the ranges beside it. They stay so, whatever is
+// committed later. l.mu is held.
+func (l *ledger) remember(a *account) error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	all, err := l.offsets.FetchOffsets(ctx, group)
+	all, err := l.offsets.FetchOffsets(ctx, a.id)
 	if err != nil {
-		return false, fmt.Errorf("read the group's offsets: %w", err)
+		return fmt.Errorf("read the group's offsets: %w", err)
 	}
-	at, ok := all.Lookup(l.topic, e.partition)
-	if !ok {
-		return false, nil
+	for _, e := range a.records {
+		if at, ok := all.Lookup(l.topic, e.partition); ok && (e.offset < at.At || inRanges(at.Metadata, at.At, e.offset)) {
+			e.committed = true
+		}
 	}
-	return e.offset < at.At || inRanges(at.Metadata, at.At, e.offset), nil
+	return nil
+}
+
+// rememberAll does so for all subscriptions.
+func (l *ledger) rememberAll(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, a := range l.accounts {
+		if err := l.remember(a); err != nil {
+			t.Fatal(err)
+		}
+	}
 }
 
 // inRanges says whether the metadata beside a committed offset has another one
@@ -303,6 +339,30 @@ func (l *ledger) begin(ends int) {
 	}
 }
 
+// hold lets the answers to a subscription wait from now on, until release.
+func (l *ledger) hold(a *account) (release func()) {
+	held := make(chan struct{})
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a.held = held
+	return func() { close(held) }
+}
+
+// frozen notes that a gateway sends nothing more for a subscription whose
+// answers are held: what it has in flight and has not come yet may come later.
+func (l *ledger) frozen(a *account, gateway int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	a.ghosts[gateway] = max(0, inFlight-a.waiting)
+}
+
+// stick refuses the records of a key from now on, and no others; "" ends that.
+func (l *ledger) stick(key string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.stuck = key
+}
+
 // settled notes that all who are there have their shares.
 func (l *ledger) settled() {
 	l.mu.Lock()
@@ -340,14 +400,21 @@ func (l *ledger) check(t *testing.T) {
 	}
 }
 
-// missing says which of the records was not taken by one of the subscriptions.
+// missing says which of the records was not taken, or is not committed, by one
+// of the subscriptions. Those that are refused do not count.
 func (l *ledger) missing(ids []int) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for _, a := range l.accounts {
+		if err := l.remember(a); err != nil {
+			return err
+		}
 		for _, id := range ids {
-			if e := a.records[id]; e == nil || !e.answered {
-				return fmt.Errorf("%s: record %d was not taken; %d came in all", a.id, id, len(a.records))
+			if l.stuck != "" && keyOf(id) == l.stuck {
+				continue
+			}
+			if e := a.records[id]; e == nil || !e.answered || !e.committed {
+				return fmt.Errorf("%s: record %d was not taken, or is not committed; %d came in all", a.id, id, len(a.records))
 			}
 		}
 	}

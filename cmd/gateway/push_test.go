@@ -8,9 +8,14 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/internal/kafkatest"
 )
@@ -120,18 +125,23 @@ func pushGateway(t *testing.T, b *kafkatest.Broker) *gateway {
 	return start(t, b)
 }
 
+// pushKeys is how many keys there are.
+const pushKeys = 5
+
+// keyOf gives the key of a record.
+func keyOf(id int) string { return fmt.Sprint("k", id%pushKeys) }
+
 // publishKeyed publishes n records with ids from first on, spread over a few
 // keys, those of a key in order. Each key has one publisher.
 func publishKeyed(t *testing.T, g *gateway, path string, first, n int) []int {
 	t.Helper()
-	const keys = 5
 	ids := make([]int, n)
 	var all sync.WaitGroup
-	for k := range keys {
+	for k := range pushKeys {
 		all.Go(func() {
-			for i := k; i < n; i += keys {
+			for i := k; i < n; i += pushKeys {
 				ids[i] = first + i
-				g.post(t, fmt.Sprintf("%s?key=k%d", path, k), fmt.Sprintf(`{"id":%d}`, ids[i])).want(t, 201)
+				g.post(t, path+"?key="+keyOf(ids[i]), fmt.Sprintf(`{"id":%d}`, ids[i])).want(t, 201)
 			}
 		})
 	}
@@ -230,4 +240,38 @@ func TestPushRefusesItsOwnNetwork(t *testing.T) {
 			g.post(t, "/subscriptions", fmt.Sprintf(`{"id":"inside","streams":"inside","endpoint":{"url":%q}}`, url)).want(t, 400)
 		}
 	})
+}
+
+// A gateway that Kafka does not let deliver is ready for all else, and says what
+// is missing where people look; granted that, it delivers.
+func TestPushSaysThatItIsNotPermitted(t *testing.T) {
+	b := kafkatest.Embedded(t)
+	refusal := kfake.Fault{
+		Keys: []kmsg.Key{kmsg.FindCoordinator, kmsg.JoinGroup}, Group: b.Prefix() + "_sluice.deliveries", Err: kerr.GroupAuthorizationFailed, Count: -1,
+	}
+	fault := b.Cluster(t).Fault(refusal)
+	r := newReceiver(t)
+	g := pushGateway(t, b)
+	g.register(t, "Order", order, "shut")
+	g.post(t, "/subscriptions", fmt.Sprintf(`{"id":"shut","streams":"shut","endpoint":{"url":%q}}`, r.URL)).want(t, 201)
+	ids := publishKeyed(t, g, "/streams/shut", 0, 10)
+	const remedy = "grant its principal READ on the group"
+	kafkatest.Eventually(t, patience, func() error {
+		if a := g.get(t, "/health/ready"); a.status != 200 || !strings.Contains(a.body, remedy) || !strings.Contains(a.body, `"optional":true`) {
+			return fmt.Errorf("%d %s", a.status, a.body)
+		}
+		return nil
+	})
+	status := g.get(t, "/subscriptions/shut/status").want(t, 200)
+	if detail, _ := status["detail"].(string); status["state"] != "blocked" || status["reason"] != "forbidden" || !strings.Contains(detail, remedy) {
+		t.Errorf("the status is %v", status)
+	}
+	fault.Remove()
+	r.wantAll(t, ids)
+	if status := g.get(t, "/subscriptions/shut/status").want(t, 200); status["state"] != "active" || status["detail"] != nil {
+		t.Errorf("the status is %v", status)
+	}
+	if a := g.get(t, "/health/ready"); a.status != 200 || strings.Contains(a.body, remedy) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
 }

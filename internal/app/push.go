@@ -69,7 +69,7 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 
 	store, err := subscriptions.New(subscriptions.Options{
 		Log: p.log, Topics: p.names, Streams: p.readers, Offsets: offsets, Filters: p.filters, Sender: sender,
-		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys,
+		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys, Blocked: func() error { return a.fleet.Trouble() },
 		Open: func(state stream.State) subscriptions.Log {
 			a.subscriptions = kafka.NewLog(kafka.LogOptions{
 				Topic: p.names.Internal(subscriptionsLog), Partitions: shares, Cluster: a.cluster, Producer: p.producer, Admin: p.admin,
@@ -106,6 +106,7 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 		Topic: p.names.Internal(subscriptionsLog), Group: p.names.Internal(fleetGroup), Partitions: shares,
 		Assigned: o.assigned, Revoked: o.revoked, Position: a.subscriptions.Position, Log: p.log,
 	})
+	a.fleet = o.fleet
 	o.start()
 	a.cleanups.push("fleet", func(ctx context.Context) error { o.close(ctx); return nil })
 }

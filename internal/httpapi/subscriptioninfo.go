@@ -149,6 +149,7 @@ type statusInfo struct {
 	ID          string          `json:"id"`
 	State       string          `json:"state"`
 	Reason      *string         `json:"reason"`
+	Detail      string          `json:"detail,omitempty"`
 	Lag         int64           `json:"lag"`
 	DeadLetters int64           `json:"dead_letters"`
 	Partitions  []partitionInfo `json:"partitions"`
@@ -173,7 +174,7 @@ type partitionInfo struct {
 func newStatusInfo(s *stream.SubscriptionStatus) statusInfo {
 	h := &s.Health
 	out := statusInfo{
-		ID: s.ID, State: s.State, Reason: optional(s.Reason), Lag: s.Lag, DeadLetters: s.DeadLetters,
+		ID: s.ID, State: s.State, Reason: optional(s.Reason), Detail: s.Detail, Lag: s.Lag, DeadLetters: s.DeadLetters,
 		Partitions: []partitionInfo{}, Reported: optionalTime(h.At), InFlight: h.InFlight, Waiting: h.Waiting,
 		Slowed: h.Slowed, LastSuccess: optionalTime(h.LastSuccess), Attempts: []attemptInfo{},
 	}

@@ -133,6 +133,15 @@ const (
 	StatePaused = "paused"
 )
 
+// StateBlocked is the state of a status alone: the subscription is active, and
+// the gateway that is asked may not deliver it. The reason is ReasonForbidden
+// where Kafka refuses that, else ReasonRefused.
+const (
+	StateBlocked    = "blocked"
+	ReasonForbidden = "forbidden"
+	ReasonRefused   = "refused"
+)
+
 // The reasons of a pause.
 const (
 	ReasonRequest   = "request"   // somebody asked for it
