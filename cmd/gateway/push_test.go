@@ -3,6 +3,7 @@ package main_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -13,6 +14,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
@@ -189,6 +191,16 @@ func TestPushLosesNothing(t *testing.T) {
 			t.Errorf("%d records were delivered again", n)
 		}
 		third.do(t, request{method: "DELETE", path: "/subscriptions/bills"}).want(t, 204)
+		kafkatest.Eventually(t, patience, func() error {
+			offsets, err := kadm.NewClient(b.Client(t)).FetchOffsets(t.Context(), "bills")
+			if n := len(offsets[b.Prefix()+"bills"]); n > 0 {
+				return fmt.Errorf("Kafka has offsets of %d partitions", n)
+			}
+			if errors.Is(err, kerr.GroupIDNotFound) {
+				return nil
+			}
+			return err
+		})
 	})
 }
 

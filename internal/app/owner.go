@@ -25,19 +25,24 @@ const (
 	// share goes to another gateway; with what giving up takes (2 seconds) it
 	// makes kafka.RevokeTimeout.
 	revokeGrace = time.Second
+	// forgetTimeout is for the offsets of all subscriptions that are found
+	// deleted at once: a share that is revoked meanwhile waits for it.
+	forgetTimeout = time.Second
 )
 
 // owner keeps what the engine delivers equal to the subscriptions in this
 // gateway's shares.
 type owner struct {
 	store  *subscriptions.Store
+	forget func(ctx context.Context, group string) error // its offsets
 	engine *delivery.Engine
 	fleet  *kafka.Fleet
 	log    *slog.Logger
 
 	mu     sync.Mutex // held while the engine is given subscriptions, or gives them up
 	shares map[int32]bool
-	closed bool // nothing is taken over any more
+	groups map[string]string // of what the engine was given, by id
+	closed bool              // nothing is taken over any more
 
 	wake    chan struct{}
 	reports chan report
@@ -52,7 +57,7 @@ type report struct {
 }
 
 func newOwner(store *subscriptions.Store, log *slog.Logger) *owner {
-	o := &owner{store: store, log: log, shares: map[int32]bool{}, wake: make(chan struct{}, 1), reports: make(chan report, reportsQueued)}
+	o := &owner{store: store, log: log, shares: map[int32]bool{}, groups: map[string]string{}, wake: make(chan struct{}, 1), reports: make(chan report, reportsQueued)}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	return o
 }
@@ -154,11 +159,35 @@ func (o *owner) look() error {
 	for _, sub := range found {
 		if o.shares[shareOf(sub.ID)] { // still
 			there[sub.ID] = true
+			o.groups[sub.ID] = sub.Group
 			o.engine.Own(sub)
 		}
 	}
-	o.engine.Disown(slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return there[id] || !slices.Contains(mine, shareOf(id)) })...)
+	gone := slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return there[id] || !slices.Contains(mine, shareOf(id)) })
+	o.engine.Disown(gone...)
+	o.tidy(gone)
 	return nil
+}
+
+// tidy has Kafka forget how far subscriptions had come that were deleted. A
+// group that the client named stays: it was, or will be, another program's. So
+// does one that cannot be forgotten now, for which Kafka has a time limit of its
+// own (offsets.retention.minutes). o.mu is held: while the share is ours nobody
+// begins under the same id.
+func (o *owner) tidy(gone []string) {
+	ctx, cancel := context.WithTimeout(o.ctx, forgetTimeout)
+	defer cancel()
+	for _, id := range gone {
+		group := o.groups[id]
+		delete(o.groups, id)
+		if group != id || !o.store.Deleted(id) || o.store.Group(group) != "" || !o.fleet.Alive() {
+			continue
+		}
+		if err := o.forget(ctx, group); err != nil {
+			o.log.Warn("the offsets of a deleted subscription stay until Kafka forgets them; granting DELETE on its group would let the gateway do that",
+				slog.String("subscription", id), slog.Any("error", err))
+		}
+	}
 }
 
 // report takes how a subscription does, to be told to the other gateways.

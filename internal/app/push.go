@@ -89,6 +89,7 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 // deliver starts the engine, and the fleet that says what it delivers.
 func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sender, offsets *kafka.Offsets) {
 	o := newOwner(store, p.log)
+	o.forget = offsets.Forget
 	o.engine = delivery.New(delivery.Options{
 		Sender: sender, Pages: pages{p.hub, p.readers}, Offsets: offsets,
 		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher}, Pauser: pauser{store},

@@ -239,6 +239,13 @@ func (s *Store) collect(want func(id string) bool, resets int) (found []*stream.
 	return found, s.resets == resets
 }
 
+// Deleted says whether a subscription was there and was deleted, as far as
+// memory tells. One that cannot be read was not.
+func (s *Store) Deleted(id string) bool {
+	e := s.entry(id)
+	return e != nil && e.sub == nil && !e.broken
+}
+
 // Get gives a subscription. The error is UnknownSubscription where there is
 // none.
 func (s *Store) Get(ctx context.Context, id string) (*stream.Subscription, error) {

@@ -12,6 +12,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -215,6 +216,9 @@ func (s *Sender) attempt(ctx context.Context, d *stream.Delivery, a *stream.Atte
 	defer resp.Body.Close()
 	a.Status = resp.StatusCode
 	a.Outcome = outcomeOf(resp.StatusCode)
+	if a.Outcome == stream.DeliveryRefused && slices.Contains(d.Subscription.Retry.Statuses, a.Status) {
+		a.Outcome = stream.DeliveryFailed
+	}
 	if a.Outcome == stream.DeliveryDone && d.Subscription.Publishes != "" && s.decodeLine != nil {
 		s.take(ctx, whole, d, resp, a)
 		return
