@@ -268,14 +268,14 @@ func TestOffsetsAreForgotten(t *testing.T) {
 		b.Topic(t, "left", 2, nil)
 		l := k.there("left")[0]
 		group := b.Prefix() + "left"
-		if err := k.Offsets.Commit(t.Context(), group, []stream.GroupOffset{groupOffset(l, 0, 3, "a"), groupOffset(l, 1, 5, "b")}); err != nil {
+		if err := k.Commit(t.Context(), group, []stream.GroupOffset{groupOffset(l, 0, 3, "a"), groupOffset(l, 1, 5, "b")}); err != nil {
 			t.Fatal(err)
 		}
 		for range 2 {
 			if err := k.Forget(t.Context(), group); err != nil {
 				t.Fatal(err)
 			}
-			if left, err := k.Offsets.Committed(t.Context(), group); err != nil || len(left) != 0 {
+			if left, err := k.Committed(t.Context(), group); err != nil || len(left) != 0 {
 				t.Errorf("%v, %v", left, err)
 			}
 		}
