@@ -8,6 +8,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strconv"
+	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -22,6 +24,7 @@ const shares = 32
 type pushFleet struct {
 	broker   *kafkatest.Broker
 	ledger   *ledger
+	mu       sync.Mutex // for moves, which the ledger asks for
 	gateways []*gateway
 	running  map[int]bool // stopped ones do not run
 }
@@ -44,8 +47,22 @@ func (f *pushFleet) start(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	f.gateways = append(f.gateways, start(t, f.broker, "--config", config))
+	g := start(t, f.broker, "--config", config)
+	f.mu.Lock()
+	f.gateways = append(f.gateways, g)
+	f.mu.Unlock()
 	f.running[number] = true
+}
+
+// moves counts what the logs say of shares that came and went.
+func (f *pushFleet) moves() (n int) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, g := range f.gateways {
+		text := g.log.String()
+		n += strings.Count(text, `"msg":"partitions assigned"`) + strings.Count(text, `"msg":"partitions revoked"`)
+	}
+	return n
 }
 
 // one gives a gateway that runs, and is not the one named.
@@ -151,6 +168,7 @@ func TestPushProof(t *testing.T) {
 		b.DeleteLater(t, b.Prefix()+"_sluice.schemas", b.Prefix()+"_sluice.subscriptions", b.Prefix()+"bills")
 		l := newLedger(t, b, b.Prefix()+"bills")
 		f := &pushFleet{broker: b, ledger: l, running: map[int]bool{}}
+		l.moves = f.moves
 		f.add(t, 1)
 		f.gateways[0].register(t, "Order", order, "bills")
 		var accounts []*account
