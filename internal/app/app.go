@@ -52,6 +52,7 @@ type App struct {
 	reading  reading
 
 	subscriptions *kafka.Log
+	fleet         *kafka.Fleet
 	draining      atomic.Bool
 	cleanups      cleanups
 }
@@ -222,8 +223,22 @@ func (a *App) Ready() []httpapi.Check {
 		reach,
 		check("schemas", a.schemas.Ready(), "the log of schemas has been read to its end"),
 		check("subscriptions", a.subscriptions.Ready(), "the log of subscriptions has been read to its end"),
+		a.deliveries(),
 		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
+}
+
+// deliveries says whether Kafka lets the gateway push to webhooks. It publishes
+// and reads all the same, so it is ready without.
+func (a *App) deliveries() httpapi.Check {
+	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true}
+	if err := a.fleet.Trouble(); err != nil {
+		c.OK = false
+		if e, ok := errors.AsType[*stream.Error](err); ok {
+			c.Detail = e.Message
+		}
+	}
+	return c
 }
 
 // check is a part of readiness, which holds when what is said in words is so.

@@ -52,12 +52,16 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxy, err := p.config.Webhooks.ProxyURL()
+	if err != nil {
+		return nil, err
+	}
 	keys, err := p.config.Webhooks.Keys()
 	if err != nil {
 		return nil, err
 	}
 	sender := webhook.New(webhook.Options{
-		Version: p.version, AllowNetworks: networks, DecodeLine: httpapi.DecodeAnswerLine, Logger: p.log, Registerer: p.registry,
+		Version: p.version, AllowNetworks: networks, Proxy: proxy, DecodeLine: httpapi.DecodeAnswerLine, Logger: p.log, Registerer: p.registry,
 	})
 	a.cleanups.push("webhook connections", func(context.Context) error { sender.Close(); return nil })
 	offsets := kafka.NewOffsets(a.cluster, p.names)
@@ -65,7 +69,7 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 
 	store, err := subscriptions.New(subscriptions.Options{
 		Log: p.log, Topics: p.names, Streams: p.readers, Offsets: offsets, Filters: p.filters, Sender: sender,
-		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys,
+		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys, Blocked: func() error { return a.fleet.Trouble() },
 		Open: func(state stream.State) subscriptions.Log {
 			a.subscriptions = kafka.NewLog(kafka.LogOptions{
 				Topic: p.names.Internal(subscriptionsLog), Partitions: shares, Cluster: a.cluster, Producer: p.producer, Admin: p.admin,
@@ -85,6 +89,7 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 // deliver starts the engine, and the fleet that says what it delivers.
 func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sender, offsets *kafka.Offsets) {
 	o := newOwner(store, p.log)
+	o.forget = offsets.Forget
 	o.engine = delivery.New(delivery.Options{
 		Sender: sender, Pages: p.hub, Offsets: offsets,
 		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher}, Pauser: pauser{store},
@@ -102,8 +107,9 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 		Topic: p.names.Internal(subscriptionsLog), Group: p.names.Internal(fleetGroup), Partitions: shares,
 		Assigned: o.assigned, Revoked: o.revoked, Position: a.subscriptions.Position, Log: p.log,
 	})
+	a.fleet = o.fleet
 	o.start()
-	a.cleanups.push("fleet", func(context.Context) error { o.close(); return nil })
+	a.cleanups.push("fleet", func(ctx context.Context) error { o.close(ctx); return nil })
 }
 
 // deadLetterRetention is for streams of dead letters that are made here: time

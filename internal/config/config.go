@@ -2,9 +2,12 @@ package config
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -144,6 +147,7 @@ type Push struct {
 // subscriptions is kept.
 type Webhooks struct {
 	AllowNetworks []string `yaml:"allow_networks"` // CIDR; networks that are refused without it: loopback, private and other special ones
+	Proxy         Secret   `yaml:"proxy"`          // URL of the HTTP proxy that deliveries go through, with user and password if it needs them; "": none
 	SecretKeys    Secret   `yaml:"secret_keys"`    // base64 of 32 bytes, or several joined by commas; the first one encrypts. "": nothing is encrypted
 }
 
@@ -158,6 +162,20 @@ func (w Webhooks) Networks() ([]netip.Prefix, error) {
 		list = append(list, prefix)
 	}
 	return list, nil
+}
+
+// ProxyURL gives Proxy; nil: none. The error does not quote it.
+func (w Webhooks) ProxyURL() (*url.URL, error) {
+	text := w.Proxy.Reveal()
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "" ||
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("it is the URL of an HTTP proxy without a path, such as http://proxy.example:3128 or http://user:password@proxy.example:3128")
+	}
+	return u, nil
 }
 
 // secretKeySize is the length of a key of AES-256, in bytes.

@@ -43,6 +43,9 @@ func (c Config) checkWebhooks(problems *Problems) {
 	if _, err := c.Webhooks.Networks(); err != nil {
 		problems.Add("webhooks.allow_networks", "%v", err)
 	}
+	if _, err := c.Webhooks.ProxyURL(); err != nil {
+		problems.Add("webhooks.proxy", "%v", err)
+	}
 	if _, err := c.Webhooks.Keys(); err != nil {
 		problems.Add("webhooks.secret_keys", "%v", err)
 	}

@@ -43,3 +43,36 @@ func TestRecordsBeforeAGapOfTheirPageAreDelivered(t *testing.T) {
 		}
 	})
 }
+
+// After an unclean election of a leader a partition may end before what was
+// read of it. What is open below that end is still to be delivered.
+func TestNewestRecordsAreGone(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.broker.create("orders", 1)
+		for _, k := range []string{"a", "b", "c", "d"} {
+			w.broker.publish("orders", 0, key(k), 0)
+		}
+		w.answers(func(_ context.Context, d *stream.Delivery) stream.Attempt {
+			if k := string(d.Records[0].Key); k == "a" || k == "d" {
+				return stream.Attempt{At: time.Now(), Outcome: stream.DeliveryFailed, Status: 500}
+			}
+			return stream.Attempt{At: time.Now(), Outcome: stream.DeliveryDone, Status: 204}
+		})
+		e := w.engine()
+		e.Own(subscription())
+		pass(time.Second)
+		w.broker.truncate("orders", 0, 2)
+		pass(time.Second)
+		w.answers(always(stream.DeliveryDone, 204))
+		w.broker.publish("orders", 0, key("e"), 0)
+		pass(time.Hour)
+		var got []string
+		for _, d := range w.deliveries() {
+			got = append(got, string(d.Records[0].Key))
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff([]string{"a", "b", "c", "e"}, got); diff != "" {
+			t.Errorf("delivered (-want +got):\n%s", diff)
+		}
+	})
+}

@@ -83,14 +83,30 @@ func (s *source) takeGaps(a asking, gaps []stream.Gap, back bool) {
 		s.w.e.metrics.gaps.Inc()
 		s.w.log.Warn("records are gone before they were delivered", slog.String("stream", g.Stream),
 			slog.Int("partition", int(g.Number)), slog.Int64("from_offset", g.From), slog.Int64("to_offset", g.To))
-		if g.To < g.From { // the newest ones: their offsets will be those of others
-			s.w.clear(p)
-			p.progress = newProgress(g.To, nil)
-			a.from[p] = g.To
+		if g.To < g.From {
+			s.goBack(a, p, g.To)
 		} else {
 			p.progress.advance(g.To)
 		}
 		p.dirty = true
+	}
+}
+
+// goBack goes on at an offset below what was read: the newest records are gone,
+// and their offsets will be those of others. Records below it that are open are
+// still there, and are read again.
+func (s *source) goBack(a asking, p *part, to int64) {
+	var done []span
+	lowest := min(p.progress.lowest(), to)
+	for _, d := range p.progress.complete() {
+		if d.to = min(d.to, to); d.from < d.to {
+			done = append(done, d)
+		}
+	}
+	s.w.clear(p)
+	p.progress = newProgress(lowest, done)
+	if lowest == to {
+		a.from[p] = to // the page goes on from there; else it is asked for again
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"sluice/internal/stream"
 )
 
 // The fleet's timings. Together they bound how long nobody works on the
@@ -59,9 +61,10 @@ type Fleet struct {
 	cluster *Cluster
 	log     *slog.Logger
 
-	mu    sync.Mutex
-	owned []int32 // sorted
-	life  life
+	mu      sync.Mutex
+	owned   []int32 // sorted
+	life    life
+	trouble *stream.Error // nil: in the group, or on its way into it
 
 	running sync.WaitGroup
 	stop    context.CancelFunc
@@ -114,7 +117,7 @@ func (f *Fleet) run() {
 		if f.stopped.Err() != nil {
 			return
 		}
-		f.log.Error("out of the fleet for a moment", slog.Any("error", err))
+		f.outside(err)
 		pause(f.stopped, fleetRetry)
 	}
 }
@@ -255,6 +258,7 @@ func (m *fleetMember) assigned(parts []ckafka.TopicPartition) error {
 		m.log.Error("partitions are not taken over", slog.Any("error", err))
 		return err
 	}
+	m.inside()
 	given := slices.DeleteFunc(numbers(parts), func(p int32) bool { return int(p) >= m.o.Partitions })
 	m.mu.Lock()
 	m.owned = slices.Compact(slices.Sorted(slices.Values(append(m.owned, given...))))

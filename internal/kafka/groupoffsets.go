@@ -127,6 +127,18 @@ func (o *Offsets) Commit(ctx context.Context, group string, offsets []stream.Gro
 	})
 }
 
+// Forget deletes a group with all its offsets; one that nobody knows is no error.
+// Errors: GroupActive when the group has members, Forbidden without the right to
+// DELETE it, KafkaUnavailable.
+func (o *Offsets) Forget(ctx context.Context, group string) error {
+	return o.take(ctx, group, func(ctx context.Context, l *lane) error {
+		if l.client == nil {
+			return o.remove(ctx, group)
+		}
+		return forget(ctx, l.client, group)
+	})
+}
+
 func compareOffsets(a, b stream.GroupOffset) int {
 	return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Number, b.Number))
 }
@@ -170,7 +182,7 @@ func offsetsError(ctx context.Context, err error) error {
 		err = ckafka.NewError(ckafka.ErrorCode(theirs.Code), err.Error(), false)
 	}
 	switch {
-	case is(err, ckafka.ErrUnknownMemberID, ckafka.ErrIllegalGeneration, ckafka.ErrRebalanceInProgress, ckafka.ErrStaleMemberEpoch, ckafka.ErrFencedMemberEpoch):
+	case is(err, ckafka.ErrUnknownMemberID, ckafka.ErrIllegalGeneration, ckafka.ErrRebalanceInProgress, ckafka.ErrStaleMemberEpoch, ckafka.ErrFencedMemberEpoch, ckafka.ErrNonEmptyGroup):
 		return stream.Errorf(stream.GroupActive, "the group has members: another program reads as it; end that program, or give the subscription a group of its own").Because(err)
 	case is(err, ckafka.ErrOffsetMetadataTooLarge):
 		return stream.Errorf(stream.InvalidRequest, "the brokers take less metadata with an offset than there is; ask who runs Kafka to raise offset.metadata.max.bytes to 4096").Because(err)
@@ -219,4 +231,21 @@ func (o *Offsets) alter(ctx context.Context, group string, offsets []stream.Grou
 		err = partitionError(r.ConsumerGroupsTopicPartitions)
 	}
 	return err
+}
+
+// remove deletes a group through librdkafka.
+func (o *Offsets) remove(ctx context.Context, group string) error {
+	h := o.cluster.handle
+	r, err := use(h, func() (ckafka.DeleteConsumerGroupsResult, error) {
+		return h.admin.DeleteConsumerGroups(ctx, []string{group}, ckafka.SetAdminRequestTimeout(callTimeout))
+	})
+	if err != nil {
+		return err
+	}
+	for _, g := range r.ConsumerGroupResults {
+		if g.Error.Code() != ckafka.ErrNoError && g.Error.Code() != ckafka.ErrGroupIDNotFound {
+			return g.Error
+		}
+	}
+	return nil
 }

@@ -18,6 +18,7 @@ type metrics struct {
 	logOffset    *prometheus.GaugeVec
 
 	fleetPartitions prometheus.Gauge
+	fleetRefused    prometheus.Gauge
 
 	queueRecords *prometheus.GaugeVec
 	queueBytes   *prometheus.GaugeVec
@@ -50,6 +51,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		logOffset: gauge("log_offset", "Next offset that a replicated log of the gateway's own state will read; of several partitions their sum.", "log"),
 		fleetPartitions: f.NewGauge(prometheus.GaugeOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "fleet_partitions", Help: "Partitions of the subscriptions that this gateway works for.",
+		}),
+		fleetRefused: f.NewGauge(prometheus.GaugeOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "fleet_refused", Help: "1 while Kafka does not let this gateway share in the deliveries; readiness and the log say why.",
 		}),
 		queueRecords: gauge("client_queue_records", "Records in librdkafka's queues.", "client"),
 		queueBytes:   gauge("client_queue_bytes", "Bytes of the records in librdkafka's queues.", "client"),

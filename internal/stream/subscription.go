@@ -101,6 +101,7 @@ type Retry struct {
 	Jitter      float64       // the part of a pause that is random, 0 to 1
 	MaxAttempts int           // 0: no bound
 	MaxAge      time.Duration // since the first attempt; 0: no bound
+	Statuses    []int         // that are tried again though they are final otherwise: of 300 to 499, not 410
 }
 
 // The views of a subscription: what a delivery's body is.
@@ -131,6 +132,15 @@ const (
 const (
 	StateActive = "active"
 	StatePaused = "paused"
+)
+
+// StateBlocked is the state of a status alone: the subscription is active, and
+// the gateway that is asked may not deliver it. The reason is ReasonForbidden
+// where Kafka refuses that, else ReasonRefused.
+const (
+	StateBlocked    = "blocked"
+	ReasonForbidden = "forbidden"
+	ReasonRefused   = "refused"
 )
 
 // The reasons of a pause.
