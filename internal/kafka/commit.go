@@ -40,6 +40,7 @@ type Commits struct {
 	turn    chan struct{} // holds one token: whose it is commits
 
 	producer *ckafka.Producer // nil: made with the next commit
+	number   int64            // of the credentials that it has
 	serving  sync.WaitGroup
 	closed   bool
 }
@@ -173,9 +174,13 @@ func (c *Commits) open(ctx context.Context) error {
 	if c.closed {
 		return errClosed
 	}
+	if c.producer != nil && c.cluster.stale(c.number) {
+		c.giveUp()
+	}
 	if c.producer != nil {
 		return nil
 	}
+	c.number = c.cluster.creds.number()
 	cfg, err := c.cluster.config(ckafka.ConfigMap{
 		"transactional.id":       c.id,
 		"transaction.timeout.ms": int(transactionTimeout.Milliseconds()),

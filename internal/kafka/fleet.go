@@ -113,14 +113,18 @@ func (f *Fleet) run() {
 		if f.stopped.Err() != nil {
 			return
 		}
+		if err == nil { // credentials have changed: at once
+			continue
+		}
 		f.log.Error("out of the fleet for a moment", slog.Any("error", err))
 		pause(f.stopped, fleetRetry)
 	}
 }
 
-// join is a member until Close, or a failure that a new consumer may heal.
+// join is a member until Close, or a failure that a new consumer may heal, or,
+// without an error, until there are other credentials.
 func (f *Fleet) join() error {
-	m := &fleetMember{Fleet: f, wake: make(chan struct{}, 1)}
+	m := &fleetMember{Fleet: f, wake: make(chan struct{}, 1), number: f.cluster.creds.number()}
 	var err error
 	if m.consumer, err = f.consumer(); err != nil {
 		return err
@@ -162,11 +166,12 @@ type fleetMember struct {
 	*Fleet
 	consumer *ckafka.Consumer
 	wake     chan struct{} // there is something new to be confirmed
+	number   int64         // of the credentials that the consumer has
 }
 
-// poll serves the consumer until Close or a failure.
+// poll serves the consumer until Close, a failure or other credentials.
 func (m *fleetMember) poll() error {
-	for m.stopped.Err() == nil {
+	for m.stopped.Err() == nil && !m.cluster.stale(m.number) {
 		if err := m.serve(); err != nil {
 			return err
 		}

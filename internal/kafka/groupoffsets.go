@@ -62,7 +62,7 @@ func NewOffsets(c *Cluster, topics stream.Topics) *Offsets {
 }
 
 func (o *Offsets) open() error {
-	opts, err := o.cluster.opts.wire()
+	opts, err := wire(o.cluster.creds.options)
 	if err != nil {
 		return err
 	}

@@ -87,6 +87,7 @@ type Member struct {
 	places   map[stream.Partition]memberPlace
 	left     map[stream.Partition]memberPlace // where this member was in what it gave up
 	held     bool
+	number   int64 // of the credentials that the consumer has
 	failed   error // what went wrong in a rebalance
 }
 
@@ -118,7 +119,8 @@ func (m *Member) open() error {
 	if m.o.CommitEvery > 0 {
 		own["auto.commit.interval.ms"] = max(1, int(m.o.CommitEvery.Milliseconds()))
 	}
-	configured, err := m.cluster.opts.clientConfig()
+	m.number = m.cluster.creds.number()
+	configured, err := m.cluster.creds.options().clientConfig()
 	if err != nil {
 		return err
 	}
@@ -199,6 +201,11 @@ func (m *Member) at(p stream.Partition, next int64) ckafka.TopicPartition {
 // membership: Forbidden, GroupActive when the group's other members share no
 // assignment strategy with the gateway, KafkaUnavailable.
 func (m *Member) Poll(d time.Duration) error {
+	if m.cluster.stale(m.number) {
+		if err := m.renew(); err != nil {
+			return err
+		}
+	}
 	switch ev := m.consumer.Poll(int(d.Milliseconds())).(type) {
 	case nil:
 	case *ckafka.Message:
@@ -283,6 +290,19 @@ func (m *Member) fallBack(cause error) error {
 		return err
 	}
 	m.held = false
+	return m.subscribe()
+}
+
+// renew joins the group again, with the credentials there are now. What was
+// stored is committed before, so this is a rebalance like any other.
+func (m *Member) renew() error {
+	m.log.Info("credentials have changed, joining again")
+	if err := m.Close(); err != nil {
+		m.log.Debug("a consumer did not close well", slog.Any("error", err))
+	}
+	if err := m.open(); err != nil {
+		return err
+	}
 	return m.subscribe()
 }
 

@@ -17,6 +17,7 @@ import (
 type pageConsumer struct {
 	readers  *Readers
 	consumer *ckafka.Consumer
+	number   int64           // of the credentials that it has
 	next     map[place]int64 // what is assigned, and between pages where it goes on
 	kept     []ckafka.Event  // messages and ends that were polled and belong to the next page
 	since    time.Time       // when the last page ended

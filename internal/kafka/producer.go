@@ -92,6 +92,7 @@ func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
 		return nil, err
 	}
 	p.start(g)
+	c.onRenewal(p.renewCredentials)
 	return p, nil
 }
 
