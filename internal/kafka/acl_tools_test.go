@@ -13,20 +13,23 @@ import (
 
 // What an ACL of a test is about: names that begin with the test's prefix.
 var (
-	onTopics       = func(b *kadm.ACLBuilder, prefix string) { b.Topics(prefix) }
-	onGroups       = func(b *kadm.ACLBuilder, prefix string) { b.Groups(prefix) }
-	onTransactions = func(b *kadm.ACLBuilder, prefix string) { b.TransactionalIDs(prefix) }
+	onTopics = func(b *kadm.ACLBuilder, prefix string) { b.Topics(prefix) }
+	onOther  = func(b *kadm.ACLBuilder, prefix string) { b.Topics(prefix + "other") }
+	onGroups = func(b *kadm.ACLBuilder, prefix string) { b.Groups(prefix) }
 )
 
 // allow lets a user of the real Kafka do something, until the test ends.
 func allow(t *testing.T, k *kafkatest.Secured, user string, op kadm.ACLOperation, on ...func(*kadm.ACLBuilder, string)) {
 	t.Helper()
-	b := kadm.NewACLs().Allow("User:" + user).AllowHosts().ResourcePatternType(kadm.ACLPatternPrefixed).Operations(op)
-	for _, f := range on {
-		f(b, k.Prefix())
+	acls := func() *kadm.ACLBuilder {
+		b := kadm.NewACLs().Allow("User:" + user).AllowHosts("*").ResourcePatternType(kadm.ACLPatternPrefixed).Operations(op)
+		for _, f := range on {
+			f(b, k.Prefix())
+		}
+		return b
 	}
 	admin := kadm.NewClient(k.Client(t))
-	results, err := admin.CreateACLs(t.Context(), b)
+	results, err := admin.CreateACLs(t.Context(), acls())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,8 +41,7 @@ func allow(t *testing.T, k *kafkatest.Secured, user string, op kadm.ACLOperation
 	t.Cleanup(func() {
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		defer cancel()
-		_, _ = admin.DeleteACLs(ctx, kadm.NewACLs().Allow("User:"+user).AllowHosts().ResourcePatternType(kadm.ACLPatternPrefixed).Operations(op).
-			Topics(k.Prefix()).Groups(k.Prefix()).TransactionalIDs(k.Prefix()))
+		_, _ = admin.DeleteACLs(ctx, acls())
 	})
 }
 

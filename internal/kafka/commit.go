@@ -81,7 +81,7 @@ func (c *Commits) Commit(ctx context.Context, group string, layouts []stream.Lay
 	if is(err, ckafka.ErrTransactionalIDAuthorizationFailed) {
 		err = c.plain(ctx, group, offsets)
 	}
-	return commitError(ctx, err)
+	return onGroup(group).of(commitError(ctx, err))
 }
 
 // present leaves out the streams that were deleted, or made anew. librdkafka
@@ -105,7 +105,7 @@ func (c *Commits) present(ctx context.Context, layouts []stream.Layout) ([]strea
 		switch {
 		case is(d.Error, ckafka.ErrUnknownTopicOrPart):
 		case d.Error.Code() != ckafka.ErrNoError:
-			return nil, toError(d.Error)
+			return nil, onTopic("DESCRIBE", names[i]).of(toError(d.Error))
 		case d.TopicID.String() == layouts[i].TopicID:
 			found = append(found, layouts[i])
 		}
@@ -243,7 +243,7 @@ func (c *Commits) Committed(ctx context.Context, group string) ([]stream.At, err
 		err = partitionError(r.ConsumerGroupsTopicPartitions)
 	}
 	if err != nil {
-		return nil, commitError(ctx, err)
+		return nil, onGroup(group).of(commitError(ctx, err))
 	}
 	var all []stream.At
 	for _, g := range r.ConsumerGroupsTopicPartitions {

@@ -152,7 +152,7 @@ func (o *Offsets) take(ctx context.Context, group string, ask func(context.Conte
 	}
 	defer func() { <-l.turns }()
 	if err := ask(ctx, l); err != nil {
-		return offsetsError(ctx, err)
+		return onGroup(group).of(offsetsError(ctx, err))
 	}
 	return nil
 }

@@ -265,14 +265,26 @@ func (m *Member) trouble(err ckafka.Error) error {
 		return nil
 	case ckafka.ErrGroupMaxSizeReached:
 		return stream.Errorf(stream.Overloaded, "Kafka takes no more members into the group (group.max.size)").Because(err)
-	case ckafka.ErrGroupAuthorizationFailed, ckafka.ErrTopicAuthorizationFailed, ckafka.ErrInvalidGroupID, ckafka.ErrInvalidSessionTimeout:
-		return toError(err)
+	case ckafka.ErrTopicAuthorizationFailed:
+		return m.unreadable(toError(err))
+	case ckafka.ErrGroupAuthorizationFailed, ckafka.ErrInvalidGroupID, ckafka.ErrInvalidSessionTimeout:
+		return onGroup(m.o.Group).of(toError(err))
 	}
 	m.cluster.event("member", m.consumer, err)
 	if err.IsFatal() {
 		return toError(err)
 	}
 	return nil
+}
+
+// unreadable names in an error what may not be read. librdkafka does not say
+// which of the topics it was.
+func (m *Member) unreadable(err error) error {
+	var names []string
+	for _, id := range slices.Sorted(maps.Keys(m.layouts)) {
+		names = append(names, m.o.Topics.Topic(id))
+	}
+	return onTopic("READ", enumerate(names, "or")).of(err)
 }
 
 // fallBack joins again with the strategies of ordinary consumers, when the

@@ -143,7 +143,7 @@ func (c *pageConsumer) failure(ctx context.Context, p *page, err ckafka.Error) e
 	case is(err, mayBeGone...):
 		return c.settle(ctx, p, false)
 	case is(err, ckafka.ErrTopicAuthorizationFailed):
-		return toError(err)
+		return p.unreadable(toError(err))
 	}
 	c.readers.cluster.event("pages", c.consumer, err)
 	return nil

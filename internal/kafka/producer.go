@@ -60,6 +60,7 @@ type Producer struct {
 	timestamps timestampTypes
 	looks      singleflight.Group
 
+	denied   denial
 	current  atomic.Pointer[generation]
 	replaced sync.Mutex // held while a producer is replaced
 	closed   atomic.Bool
@@ -140,6 +141,9 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 	if err := p.replicas.refuse(m.Topic); err != nil {
 		return err
 	}
+	if err := p.denied.error(m.Topic); err != nil {
+		return err
+	}
 	now := time.Now()
 	timestamp := m.Timestamp
 	if timestamp.IsZero() {
@@ -158,7 +162,7 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 		err = p.produceAnew(&msg, err)
 	}
 	if err != nil {
-		return toError(err).WithOutcome(stream.NotStored)
+		return toError(p.denied.explain(m.Topic, err)).WithOutcome(stream.NotStored)
 	}
 	return nil
 }
@@ -224,6 +228,7 @@ func (p *Producer) serve(g *generation) {
 			p.report(ev)
 		case ckafka.Error:
 			p.cluster.event("producer", g.handle, ev)
+			p.denied.take(ev)
 			if ev.IsFatal() {
 				p.running.Go(func() { p.replace(g) })
 			}
@@ -259,7 +264,7 @@ func (p *Producer) report(m *ckafka.Message) {
 		// Why takes a question to the cluster, and the reports of others wait for nobody.
 		p.running.Go(func() { w.delivered(stream.Report{}, p.explain(w, err)) })
 	default:
-		w.delivered(stream.Report{}, toError(err))
+		w.delivered(stream.Report{}, p.denied.explain(w.topic, err))
 	}
 }
 

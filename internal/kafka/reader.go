@@ -147,7 +147,7 @@ func check(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicPartition) er
 	low, high, err := bounds(ctx, c, *at.Topic, at.Partition)
 	switch offset := int64(at.Offset); {
 	case err != nil:
-		return toError(err)
+		return onTopic("READ", *at.Topic).of(toError(err))
 	case offset < low:
 		return stream.Errorf(stream.UnknownRecord, "that record is gone: the partition begins at offset %d", low)
 	case offset >= high:
@@ -164,7 +164,7 @@ func (r *Reader) first(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicP
 		case *ckafka.Message:
 			switch err := ev.TopicPartition.Error; {
 			case err != nil:
-				return nil, readError(err)
+				return nil, onTopic("READ", *at.Topic).of(readError(err))
 			case ev.TopicPartition.Offset == at.Offset:
 				return ev, nil
 			default:
@@ -174,8 +174,8 @@ func (r *Reader) first(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicP
 			return nil, noRecord()
 		case ckafka.Error:
 			r.cluster.event("reader", c, ev)
-			if ev.Code() == ckafka.ErrAllBrokersDown {
-				return nil, toError(ev)
+			if is(ev, ckafka.ErrAllBrokersDown, ckafka.ErrTopicAuthorizationFailed) {
+				return nil, onTopic("READ", *at.Topic).of(toError(ev))
 			}
 		case ckafka.OAuthBearerTokenRefresh:
 			r.cluster.event("reader", c, ev)
