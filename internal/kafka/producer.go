@@ -407,22 +407,28 @@ func (p *Producer) look(topic string) error {
 // gives up the rest, and says how many records that were. Send fails from then
 // on, and a second call does nothing.
 func (p *Producer) Close(ctx context.Context) error {
-	p.replaced.Lock()
-	defer p.replaced.Unlock()
-	if p.closed.Swap(true) {
-		return nil
-	}
-	g := p.current.Load()
-	left := g.handle.Len()
-	for left > 0 && ctx.Err() == nil {
-		left = g.handle.Flush(100)
-	}
-	g.retire()
-	p.running.Wait()
+	left := p.end(ctx)
+	p.running.Wait() // outside the lock, which a replacement under way waits for
 	if left > 0 {
 		return fmt.Errorf("%d records were not acknowledged before the producer was closed", left)
 	}
 	return nil
+}
+
+// end closes the last generation, and gives the number of records given up.
+func (p *Producer) end(ctx context.Context) (left int) {
+	p.replaced.Lock()
+	defer p.replaced.Unlock()
+	if p.closed.Swap(true) {
+		return 0
+	}
+	g := p.current.Load()
+	left = g.handle.Len()
+	for left > 0 && ctx.Err() == nil {
+		left = g.handle.Flush(100)
+	}
+	g.retire()
+	return left
 }
 
 func isFatal(err error) bool {
