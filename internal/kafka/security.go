@@ -206,7 +206,7 @@ func (s SASL) checkPassword(mechanism string) []Problem {
 func (s SASL) checkKerberos() []Problem {
 	var problems []Problem
 	if try("builtin.features", "sasl_gssapi") != "" {
-		problems = append(problems, Problem{"sasl_mechanism", "this build has no GSSAPI: build the gateway with `-tags dynamic` against a librdkafka that was built with Cyrus SASL, or use another mechanism"})
+		problems = append(problems, Problem{"sasl_mechanism", "this build has no GSSAPI: build the gateway with `-tags dynamic` and the librdkafka that scripts/build-gssapi makes, or use another mechanism"})
 	}
 	if s.KerberosDomain != "" {
 		problems = append(problems, Problem{"sasl_kerberos_domain_name", "librdkafka takes the broker's host name: remove it"})

@@ -147,7 +147,7 @@ func gssapiProblems() []Problem {
 		client.Close()
 		return []Problem{domain}
 	}
-	return []Problem{{"sasl_mechanism", "this build has no GSSAPI: build the gateway with `-tags dynamic` against a librdkafka that was built with Cyrus SASL, or use another mechanism"}, domain}
+	return []Problem{{"sasl_mechanism", "this build has no GSSAPI: build the gateway with `-tags dynamic` and the librdkafka that scripts/build-gssapi makes, or use another mechanism"}, domain}
 }
 
 func TestTokenProvider(t *testing.T) {
