@@ -55,8 +55,17 @@ func TestPasswordOnDiskIsTakenOver(t *testing.T) {
 	scramUser(t, k, user, "two")
 	eventually(t, g.metrics, "sluice_kafka_credentials_renewals_total", "", func(v float64) bool { return v == 1 })
 	eventually(t, g.metrics, "sluice_kafka_producer_replacements_total", "", func(v float64) bool { return v == 1 })
-	until(t, time.Now().Add(2*time.Second)) // connections that log in anew
-	publishOne(t, g, reader, topic)
+	until(t, time.Now().Add(2*time.Second)) // connections that are not used end, and log in anew
+	kafkatest.Eventually(t, patience, func() error {
+		// The control connection follows last, and what was in use between the
+		// two changes may just have been refused.
+		got := await(t, g.send(stream.Message{Topic: topic, Value: []byte("1")}))
+		if got.err != nil {
+			return got.err
+		}
+		_, err := reader.Read(t.Context(), "orders", 0, got.report.Offset)
+		return err
+	})
 	if why := g.Credentials(); why != "" {
 		t.Errorf("it is still said that %q", why)
 	}

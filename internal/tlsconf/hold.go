@@ -25,8 +25,11 @@ type held struct {
 func (c Context) Hold() (Context, error) {
 	h := &held{files: map[string][]byte{}, dirs: map[string][]string{}}
 	for _, f := range []struct{ key, path string }{
-		{"cafile", c.CAFile}, {"certfile", c.CertFile}, {"keyfile", c.KeyFile},
-		{"crlfile", c.CRLFile}, {"password_file", c.PasswordFile},
+		{"cafile", c.CAFile},
+		{"certfile", c.CertFile},
+		{"keyfile", c.KeyFile},
+		{"crlfile", c.CRLFile},
+		{"password_file", c.PasswordFile},
 	} {
 		if f.path == "" {
 			continue
