@@ -218,6 +218,8 @@ func (a *App) Ready() []httpapi.Check {
 	reach := check("kafka", a.cluster.Reachable() == nil, "a Kafka broker answers")
 	if reason := a.cluster.Diagnosis(); !reach.OK && reason != "" {
 		reach.Detail = reason
+	} else if reason := a.cluster.Credentials(); reach.OK && reason != "" {
+		reach.Detail = "a broker answers; the credentials that are on disk now are not used: " + reason
 	}
 	return []httpapi.Check{
 		reach,

@@ -74,6 +74,8 @@ type Kafka struct {
 	SASLMechanism           string              `yaml:"sasl_mechanism"`    // "" is PLAIN
 	SASLPlainUsername       string              `yaml:"sasl_plain_username"`
 	SASLPlainPassword       Secret              `yaml:"sasl_plain_password"`
+	SASLPlainUsernameFile   string              `yaml:"sasl_plain_username_file"`
+	SASLPlainPasswordFile   string              `yaml:"sasl_plain_password_file"`
 	SASLOAuthTokenProvider  *OAuthTokenProvider `yaml:"sasl_oauth_token_provider"` // nil: not set
 	SASLKerberosServiceName string              `yaml:"sasl_kerberos_service_name"`
 	SASLKerberosDomainName  string              `yaml:"sasl_kerberos_domain_name"`
@@ -93,6 +95,7 @@ type SSLContext struct {
 	CertData      string `yaml:"certdata"`
 	KeyData       Secret `yaml:"keydata"`
 	Password      Secret `yaml:"password"`
+	PasswordFile  string `yaml:"password_file"`
 	CheckHostname *bool  `yaml:"check_hostname"` // nil is true
 	CRLFile       string `yaml:"crlfile"`
 	Ciphers       string `yaml:"ciphers"`
@@ -104,6 +107,7 @@ type OAuthTokenProvider struct {
 	TokenEndpointURL string   `yaml:"token_endpoint_url"`
 	ClientID         string   `yaml:"client_id"`
 	ClientSecret     Secret   `yaml:"client_secret"`
+	ClientSecretFile string   `yaml:"client_secret_file"`
 	Scope            string   `yaml:"scope"`
 	Extensions       Settings `yaml:"extensions"`
 	TokenFile        string   `yaml:"token_file"` // holds a JWT, and is read again

@@ -40,6 +40,7 @@ type Commits struct {
 	turn    chan struct{} // holds one token: whose it is commits
 
 	producer *ckafka.Producer // nil: made with the next commit
+	number   int64            // of the credentials that it has
 	serving  sync.WaitGroup
 	closed   bool
 }
@@ -84,7 +85,7 @@ func (c *Commits) Commit(ctx context.Context, group string, layouts []stream.Lay
 	if is(err, ckafka.ErrTransactionalIDAuthorizationFailed) {
 		err = c.plain(ctx, group, offsets)
 	}
-	return commitError(ctx, err)
+	return onGroup(group).of(commitError(ctx, err))
 }
 
 // present leaves out the streams that were deleted, or made anew. librdkafka
@@ -108,7 +109,7 @@ func (c *Commits) present(ctx context.Context, layouts []stream.Layout) ([]strea
 		switch {
 		case is(d.Error, ckafka.ErrUnknownTopicOrPart):
 		case d.Error.Code() != ckafka.ErrNoError:
-			return nil, toError(d.Error)
+			return nil, onTopic("DESCRIBE", names[i]).of(toError(d.Error))
 		case d.TopicID.String() == layouts[i].TopicID:
 			found = append(found, layouts[i])
 		}
@@ -177,9 +178,13 @@ func (c *Commits) open(ctx context.Context) error {
 	if c.closed {
 		return errClosed
 	}
+	if c.producer != nil && c.cluster.stale(c.number) {
+		c.giveUp()
+	}
 	if c.producer != nil {
 		return nil
 	}
+	c.number = c.cluster.creds.number()
 	cfg, err := c.cluster.config(ckafka.ConfigMap{
 		"transactional.id":       c.id,
 		"transaction.timeout.ms": int(transactionTimeout.Milliseconds()),
@@ -242,7 +247,7 @@ func (c *Commits) Committed(ctx context.Context, group string) ([]stream.At, err
 		err = partitionError(r.ConsumerGroupsTopicPartitions)
 	}
 	if err != nil {
-		return nil, commitError(ctx, err)
+		return nil, onGroup(group).of(commitError(ctx, err))
 	}
 	var all []stream.At
 	for _, g := range r.ConsumerGroupsTopicPartitions {

@@ -117,14 +117,18 @@ func (f *Fleet) run() {
 		if f.stopped.Err() != nil {
 			return
 		}
+		if err == nil { // credentials have changed: at once
+			continue
+		}
 		f.outside(err)
 		pause(f.stopped, fleetRetry)
 	}
 }
 
-// join is a member until Close, or a failure that a new consumer may heal.
+// join is a member until Close, or a failure that a new consumer may heal, or,
+// without an error, until there are other credentials.
 func (f *Fleet) join() error {
-	m := &fleetMember{Fleet: f, wake: make(chan struct{}, 1)}
+	m := &fleetMember{Fleet: f, wake: make(chan struct{}, 1), number: f.cluster.creds.number()}
 	var err error
 	if m.consumer, err = f.consumer(); err != nil {
 		return err
@@ -168,11 +172,12 @@ type fleetMember struct {
 	wake      chan struct{} // there is something new to be confirmed
 	questions questions
 	deaf      atomic.Bool // the group does not answer, though Kafka does
+	number    int64       // of the credentials that the consumer has
 }
 
-// poll serves the consumer until Close or a failure.
+// poll serves the consumer until Close, a failure or other credentials.
 func (m *fleetMember) poll() error {
-	for m.stopped.Err() == nil {
+	for m.stopped.Err() == nil && !m.cluster.stale(m.number) {
 		if m.deaf.Load() {
 			return errUnanswered
 		}

@@ -62,7 +62,7 @@ func NewOffsets(c *Cluster, topics stream.Topics) *Offsets {
 }
 
 func (o *Offsets) open() error {
-	opts, err := o.cluster.opts.wire()
+	opts, err := wire(o.cluster.creds.options)
 	if err != nil {
 		return err
 	}
@@ -164,7 +164,7 @@ func (o *Offsets) take(ctx context.Context, group string, ask func(context.Conte
 	}
 	defer func() { <-l.turns }()
 	if err := ask(ctx, l); err != nil {
-		return offsetsError(ctx, err)
+		return onGroup(group).of(offsetsError(ctx, err))
 	}
 	return nil
 }

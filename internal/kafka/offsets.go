@@ -105,7 +105,7 @@ func (r *Readers) partitionError(p place, err error) error {
 	case e.Code == stream.UnknownStream:
 		return stream.Errorf(stream.UnknownStream, "the stream %s does not exist", id).WithOutcome(e.Outcome).Because(err)
 	default:
-		return e
+		return onTopic("READ", p.topic).of(e)
 	}
 }
 

@@ -60,6 +60,7 @@ type Producer struct {
 	timestamps timestampTypes
 	looks      singleflight.Group
 
+	denied   denial
 	current  atomic.Pointer[generation]
 	replaced sync.Mutex // held while a producer is replaced
 	closed   atomic.Bool
@@ -92,6 +93,7 @@ func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
 		return nil, err
 	}
 	p.start(g)
+	c.onRenewal(p.renewCredentials)
 	return p, nil
 }
 
@@ -139,6 +141,9 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 	if err := p.replicas.refuse(m.Topic); err != nil {
 		return err
 	}
+	if err := p.denied.error(m.Topic); err != nil {
+		return err
+	}
 	now := time.Now()
 	timestamp := m.Timestamp
 	if timestamp.IsZero() {
@@ -157,7 +162,7 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 		err = p.produceAnew(&msg, err)
 	}
 	if err != nil {
-		return toError(err).WithOutcome(stream.NotStored)
+		return toError(p.denied.explain(m.Topic, err)).WithOutcome(stream.NotStored)
 	}
 	return nil
 }
@@ -223,6 +228,7 @@ func (p *Producer) serve(g *generation) {
 			p.report(ev)
 		case ckafka.Error:
 			p.cluster.event("producer", g.handle, ev)
+			p.denied.take(ev)
 			if ev.IsFatal() {
 				p.running.Go(func() { p.replace(g) })
 			}
@@ -258,7 +264,7 @@ func (p *Producer) report(m *ckafka.Message) {
 		// Why takes a question to the cluster, and the reports of others wait for nobody.
 		p.running.Go(func() { w.delivered(stream.Report{}, p.explain(w, err)) })
 	default:
-		w.delivered(stream.Report{}, toError(err))
+		w.delivered(stream.Report{}, p.denied.explain(w.topic, err))
 	}
 }
 
@@ -401,22 +407,28 @@ func (p *Producer) look(topic string) error {
 // gives up the rest, and says how many records that were. Send fails from then
 // on, and a second call does nothing.
 func (p *Producer) Close(ctx context.Context) error {
-	p.replaced.Lock()
-	defer p.replaced.Unlock()
-	if p.closed.Swap(true) {
-		return nil
-	}
-	g := p.current.Load()
-	left := g.handle.Len()
-	for left > 0 && ctx.Err() == nil {
-		left = g.handle.Flush(100)
-	}
-	g.retire()
-	p.running.Wait()
+	left := p.end(ctx)
+	p.running.Wait() // outside the lock, which a replacement under way waits for
 	if left > 0 {
 		return fmt.Errorf("%d records were not acknowledged before the producer was closed", left)
 	}
 	return nil
+}
+
+// end closes the last generation, and gives the number of records given up.
+func (p *Producer) end(ctx context.Context) (left int) {
+	p.replaced.Lock()
+	defer p.replaced.Unlock()
+	if p.closed.Swap(true) {
+		return 0
+	}
+	g := p.current.Load()
+	left = g.handle.Len()
+	for left > 0 && ctx.Err() == nil {
+		left = g.handle.Flush(100)
+	}
+	g.retire()
+	return left
 }
 
 func isFatal(err error) bool {

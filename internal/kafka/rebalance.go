@@ -132,7 +132,7 @@ func (m *Member) committed(ctx context.Context, parts []ckafka.TopicPartition) (
 		}
 	}
 	if err != nil {
-		return nil, toError(err)
+		return nil, onGroup(m.o.Group).of(m.unreadable(toError(err)))
 	}
 	return answer, nil
 }
