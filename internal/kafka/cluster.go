@@ -10,6 +10,7 @@ import (
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/internal/stream"
 )
@@ -63,6 +64,7 @@ type Cluster struct {
 	log       *slog.Logger
 	metrics   *metrics
 	handle    *control
+	wire      *kgo.Client // nil: librdkafka alone knows how to log in
 	logs      chan ckafka.LogEvent
 	reach     *reachability
 	doctor    *doctor
@@ -96,6 +98,9 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 		c.creds.close()
 		stop()
 		return nil, err
+	}
+	if c.wire, err = openWire(c.creds.options); err != nil {
+		c.log.Warn("offsets are asked for through librdkafka, which is slower", slog.Any("error", err))
 	}
 	c.spawn(func() { c.forwardLogs(ctx) })
 	c.spawn(c.watch)
@@ -139,6 +144,9 @@ func (c *Cluster) Close() {
 	c.stop()
 	c.handle.close() // which ends watch
 	c.running.Wait()
+	if c.wire != nil {
+		c.wire.Close()
+	}
 	c.creds.close()
 }
 

@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"sync/atomic"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/internal/stream"
@@ -178,9 +176,7 @@ func overloadedOffsets(cause error) error {
 // offsetsError makes the gateway's error of one of either library: Kafka's codes
 // are the same in both.
 func offsetsError(ctx context.Context, err error) error {
-	if theirs, ok := errors.AsType[*kerr.Error](err); ok {
-		err = ckafka.NewError(ckafka.ErrorCode(theirs.Code), err.Error(), false)
-	}
+	err = kafkaError(err)
 	switch {
 	case is(err, ckafka.ErrUnknownMemberID, ckafka.ErrIllegalGeneration, ckafka.ErrRebalanceInProgress, ckafka.ErrStaleMemberEpoch, ckafka.ErrFencedMemberEpoch, ckafka.ErrNonEmptyGroup):
 		return stream.Errorf(stream.GroupActive, "the group has members: another program reads as it; end that program, or give the subscription a group of its own").Because(err)
