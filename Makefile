@@ -15,7 +15,7 @@ endif
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-13s %s\n", $$1, $$2}'
 
 .PHONY: run
 run: build ## Run the gateway with its embedded broker, data in ./data
@@ -28,7 +28,7 @@ build: ## Build bin/gateway
 # Built at once, run one package after the other: they share a broker and the
 # cores, and wait for what must happen soon.
 BUILD_TESTS = go test -race -run '^$$' $(PACKAGES) >/dev/null
-RUN_TESTS = go run ./scripts/gotest -race -count=1 -p 1 $(PACKAGES)
+RUN_TESTS = go run ./scripts/gotest -race -count=1 -p=1 $(PACKAGES)
 
 .PHONY: test
 test: ## Run every test this machine can run, with a real Kafka where java and mvn are
@@ -50,7 +50,11 @@ test-interop: ## Run Python's Kafka clients against the gateway, on a real Kafka
 
 .PHONY: test-cluster
 test-cluster: ## Run the tests that need three brokers, of a real Kafka
-	@scripts/with-kafka3 go test -race -count=1 -p 1 -tags cluster -run TestCluster ./internal/kafka ./cmd/gateway
+	@scripts/with-kafka3 go run ./scripts/gotest -race -count=1 -p=1 -tags=cluster -run=TestCluster ./internal/kafka ./cmd/gateway
+
+.PHONY: test-gssapi
+test-gssapi: ## Build with GSSAPI, and try it with a Kerberos realm and a real Kafka
+	@scripts/test-gssapi
 
 .PHONY: fuzz
 fuzz: ## Fuzz each target for FUZZTIME (30s)
@@ -63,6 +67,10 @@ bench: ## Measure publishing on a real Kafka, beside baselines, into docs/BENCHM
 .PHONY: bench-sse
 bench-sse: ## Measure live reading on a real Kafka, beside a bare server, into docs/BENCHMARKS-SSE.md
 	@scripts/with-kafka test/bench/run-sse
+
+.PHONY: bench-webhook
+bench-webhook: ## Measure push delivery on a real Kafka, beside a bare sender, into docs/BENCHMARKS-WEBHOOK.md
+	@scripts/with-kafka test/bench/run-webhook
 
 .PHONY: microbench
 microbench: ## Run the benchmarks of single functions

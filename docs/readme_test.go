@@ -68,7 +68,7 @@ func start(t *testing.T) *gateway {
 	ctx, stop := context.WithCancel(context.Background())
 	var out output
 	ended := make(chan error, 1)
-	go func() { ended <- app.Serve(ctx, c, &out, t.Output()) }()
+	go func() { ended <- app.Serve(ctx, c, &out, kafkatest.Output(t)) }()
 	t.Cleanup(func() {
 		stop()
 		if err := <-ended; err != nil {

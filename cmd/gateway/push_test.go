@@ -3,14 +3,21 @@ package main_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
+
+	"github.com/twmb/franz-go/pkg/kadm"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/internal/kafkatest"
 )
@@ -19,6 +26,8 @@ import (
 // fail.
 type receiver struct {
 	*httptest.Server
+
+	hold func() // before each answer; nil: nothing
 
 	mu      sync.Mutex
 	fail    func() int        // the status for this request; nil: 204
@@ -39,6 +48,9 @@ func (r *receiver) take(w http.ResponseWriter, req *http.Request) {
 	body, err := io.ReadAll(req.Body)
 	if err != nil {
 		return // the gateway was killed
+	}
+	if r.hold != nil {
+		r.hold()
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -115,18 +127,23 @@ func pushGateway(t *testing.T, b *kafkatest.Broker) *gateway {
 	return start(t, b)
 }
 
+// pushKeys is how many keys there are.
+const pushKeys = 5
+
+// keyOf gives the key of a record.
+func keyOf(id int) string { return fmt.Sprint("k", id%pushKeys) }
+
 // publishKeyed publishes n records with ids from first on, spread over a few
 // keys, those of a key in order. Each key has one publisher.
 func publishKeyed(t *testing.T, g *gateway, path string, first, n int) []int {
 	t.Helper()
-	const keys = 5
 	ids := make([]int, n)
 	var all sync.WaitGroup
-	for k := range keys {
+	for k := range pushKeys {
 		all.Go(func() {
-			for i := k; i < n; i += keys {
+			for i := k; i < n; i += pushKeys {
 				ids[i] = first + i
-				g.post(t, fmt.Sprintf("%s?key=k%d", path, k), fmt.Sprintf(`{"id":%d}`, ids[i])).want(t, 201)
+				g.post(t, path+"?key="+keyOf(ids[i]), fmt.Sprintf(`{"id":%d}`, ids[i])).want(t, 201)
 			}
 		})
 	}
@@ -174,6 +191,16 @@ func TestPushLosesNothing(t *testing.T) {
 			t.Errorf("%d records were delivered again", n)
 		}
 		third.do(t, request{method: "DELETE", path: "/subscriptions/bills"}).want(t, 204)
+		kafkatest.Eventually(t, patience, func() error {
+			offsets, err := kadm.NewClient(b.Client(t)).FetchOffsets(t.Context(), "bills")
+			if n := len(offsets[b.Prefix()+"bills"]); n > 0 {
+				return fmt.Errorf("Kafka has offsets of %d partitions", n)
+			}
+			if errors.Is(err, kerr.GroupIDNotFound) {
+				return nil
+			}
+			return err
+		})
 	})
 }
 
@@ -225,4 +252,38 @@ func TestPushRefusesItsOwnNetwork(t *testing.T) {
 			g.post(t, "/subscriptions", fmt.Sprintf(`{"id":"inside","streams":"inside","endpoint":{"url":%q}}`, url)).want(t, 400)
 		}
 	})
+}
+
+// A gateway that Kafka does not let deliver is ready for all else, and says what
+// is missing where people look; granted that, it delivers.
+func TestPushSaysThatItIsNotPermitted(t *testing.T) {
+	b := kafkatest.Embedded(t)
+	refusal := kfake.Fault{
+		Keys: []kmsg.Key{kmsg.FindCoordinator, kmsg.JoinGroup}, Group: b.Prefix() + "_sluice.deliveries", Err: kerr.GroupAuthorizationFailed, Count: -1,
+	}
+	fault := b.Cluster(t).Fault(refusal)
+	r := newReceiver(t)
+	g := pushGateway(t, b)
+	g.register(t, "Order", order, "shut")
+	g.post(t, "/subscriptions", fmt.Sprintf(`{"id":"shut","streams":"shut","endpoint":{"url":%q}}`, r.URL)).want(t, 201)
+	ids := publishKeyed(t, g, "/streams/shut", 0, 10)
+	const remedy = "grant its principal READ on the group"
+	kafkatest.Eventually(t, patience, func() error {
+		if a := g.get(t, "/health/ready"); a.status != 200 || !strings.Contains(a.body, remedy) || !strings.Contains(a.body, `"optional":true`) {
+			return fmt.Errorf("%d %s", a.status, a.body)
+		}
+		return nil
+	})
+	status := g.get(t, "/subscriptions/shut/status").want(t, 200)
+	if detail, _ := status["detail"].(string); status["state"] != "blocked" || status["reason"] != "forbidden" || !strings.Contains(detail, remedy) {
+		t.Errorf("the status is %v", status)
+	}
+	fault.Remove()
+	r.wantAll(t, ids)
+	if status := g.get(t, "/subscriptions/shut/status").want(t, 200); status["state"] != "active" || status["detail"] != nil {
+		t.Errorf("the status is %v", status)
+	}
+	if a := g.get(t, "/health/ready"); a.status != 200 || strings.Contains(a.body, remedy) {
+		t.Errorf("%d %s", a.status, a.body)
+	}
 }

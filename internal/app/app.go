@@ -57,6 +57,7 @@ type App struct {
 	adminListener net.Listener
 
 	subscriptions *kafka.Log
+	fleet         *kafka.Fleet
 	draining      atomic.Bool
 	cleanups      cleanups
 }
@@ -285,13 +286,29 @@ func (a *App) Ready() []httpapi.Check {
 	reach := check("kafka", a.cluster.Reachable() == nil, "a Kafka broker answers")
 	if reason := a.cluster.Diagnosis(); !reach.OK && reason != "" {
 		reach.Detail = reason
+	} else if reason := a.cluster.Credentials(); reach.OK && reason != "" {
+		reach.Detail = "a broker answers; the credentials that are on disk now are not used: " + reason
 	}
 	return []httpapi.Check{
 		reach,
 		check("schemas", a.schemas.Ready(), "the log of schemas has been read to its end"),
 		check("subscriptions", a.subscriptions.Ready(), "the log of subscriptions has been read to its end"),
+		a.deliveries(),
 		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
+}
+
+// deliveries says whether Kafka lets the gateway push to webhooks. It publishes
+// and reads all the same, so it is ready without.
+func (a *App) deliveries() httpapi.Check {
+	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true}
+	if err := a.fleet.Trouble(); err != nil {
+		c.OK = false
+		if e, ok := errors.AsType[*stream.Error](err); ok {
+			c.Detail = e.Message
+		}
+	}
+	return c
 }
 
 // check is a part of readiness, which holds when what is said in words is so.

@@ -27,7 +27,7 @@ func options(t *testing.T, change func(*config.Config)) app.Options {
 	c.Listen = "127.0.0.1:0"
 	c.DataDir = t.TempDir()
 	change(&c)
-	return app.Options{Config: c, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Version: "test"}
+	return app.Options{Config: c, Log: kafkatest.Log(t), Version: "test"}
 }
 
 // run serves until stop, which gives what Run returned.
@@ -71,7 +71,7 @@ func TestServesAndStops(t *testing.T) {
 	}
 	stop := run(t, a)
 	kafkatest.Eventually(t, patience, func() error {
-		if got := state(a); got != "kafka=true schemas=true subscriptions=true serving=true" {
+		if got := state(a); got != "kafka=true schemas=true subscriptions=true deliveries=true serving=true" {
 			return errors.New(got)
 		}
 		return nil
@@ -113,7 +113,7 @@ func TestReadinessWithoutKafka(t *testing.T) {
 		t.Fatal(err)
 	}
 	stop := run(t, a)
-	if got := state(a); got != "kafka=false schemas=false subscriptions=false serving=true" {
+	if got := state(a); got != "kafka=false schemas=false subscriptions=false deliveries=true serving=true" {
 		t.Errorf("got %s", got)
 	}
 	for _, c := range a.Ready() {
@@ -123,14 +123,14 @@ func TestReadinessWithoutKafka(t *testing.T) {
 	}
 	b.Start(t)
 	kafkatest.Eventually(t, patience, func() error {
-		if got := state(a); got != "kafka=true schemas=true subscriptions=true serving=true" {
+		if got := state(a); got != "kafka=true schemas=true subscriptions=true deliveries=true serving=true" {
 			return errors.New(got)
 		}
 		return nil
 	})
 	b.Stop(t)
 	kafkatest.Eventually(t, patience, func() error {
-		if got := state(a); got != "kafka=false schemas=true subscriptions=true serving=true" {
+		if got := state(a); got != "kafka=false schemas=true subscriptions=true deliveries=true serving=true" {
 			return errors.New(got)
 		}
 		return nil

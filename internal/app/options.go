@@ -37,6 +37,7 @@ func kafkaOptions(c config.Config) kafka.Options {
 		SecurityProtocol: c.SecurityProtocol,
 		SASL: kafka.SASL{
 			Mechanism: c.SASLMechanism, Username: c.SASLPlainUsername, Password: c.SASLPlainPassword.Reveal(),
+			UsernameFile: c.SASLPlainUsernameFile, PasswordFile: c.SASLPlainPasswordFile,
 			KerberosService: c.SASLKerberosServiceName, KerberosDomain: c.SASLKerberosDomainName,
 			KerberosKeytab: c.SASLKerberosKeytab, KerberosPrincipal: c.SASLKerberosPrincipal,
 		},
@@ -53,14 +54,14 @@ func kafkaOptions(c config.Config) kafka.Options {
 	}
 	if p := c.SASLOAuthTokenProvider; p != nil {
 		o.SASL.OAuth = kafka.OAuth{
-			TokenEndpointURL: p.TokenEndpointURL, ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(),
+			TokenEndpointURL: p.TokenEndpointURL, ClientID: p.ClientID, ClientSecret: p.ClientSecret.Reveal(), ClientSecretFile: p.ClientSecretFile,
 			Scope: p.Scope, Extensions: p.Extensions, TokenFile: p.TokenFile,
 		}
 	}
 	if s := c.SSLContext; s != nil {
 		o.SSL = &tlsconf.Context{
 			CAFile: s.CAFile, CAPath: s.CAPath, CAData: s.CAData,
-			CertFile: s.CertFile, KeyFile: s.KeyFile, CertData: s.CertData, KeyData: s.KeyData.Reveal(), Password: s.Password.Reveal(),
+			CertFile: s.CertFile, KeyFile: s.KeyFile, CertData: s.CertData, KeyData: s.KeyData.Reveal(), Password: s.Password.Reveal(), PasswordFile: s.PasswordFile,
 			SkipHostname: s.CheckHostname != nil && !*s.CheckHostname, CRLFile: s.CRLFile, Ciphers: s.Ciphers,
 		}
 	}

@@ -21,13 +21,23 @@ import (
 const (
 	ownTimeout    = 10 * time.Second
 	ownRetry      = time.Second
+	ownPauses     = 10                     // after a look it waits so many times as long as that took,
+	ownPause      = 250 * time.Millisecond // and this at most
 	reportsQueued = 1024
+	// revokeGrace is how long deliveries under way may take to end when their
+	// share goes to another gateway; with what giving up takes (2 seconds) it
+	// makes kafka.RevokeTimeout.
+	revokeGrace = time.Second
+	// forgetTimeout is for the offsets of all subscriptions that are found
+	// deleted at once: a share that is revoked meanwhile waits for it.
+	forgetTimeout = time.Second
 )
 
 // owner keeps what the engine delivers equal to the subscriptions in this
 // gateway's shares.
 type owner struct {
 	store  *subscriptions.Store
+	forget func(ctx context.Context, group string) error // its offsets
 	engine *delivery.Engine
 	rights rights
 	fleet  *kafka.Fleet
@@ -35,6 +45,8 @@ type owner struct {
 
 	mu     sync.Mutex // held while the engine is given subscriptions, or gives them up
 	shares map[int32]bool
+	groups map[string]string // of what the engine was given, by id
+	closed bool              // nothing is taken over any more
 
 	wake    chan struct{}
 	reports chan report
@@ -49,7 +61,7 @@ type report struct {
 }
 
 func newOwner(store *subscriptions.Store, may rights, log *slog.Logger) *owner {
-	o := &owner{store: store, rights: may, log: log, shares: map[int32]bool{}, wake: make(chan struct{}, 1), reports: make(chan report, reportsQueued)}
+	o := &owner{store: store, rights: may, log: log, shares: map[int32]bool{}, groups: map[string]string{}, wake: make(chan struct{}, 1), reports: make(chan report, reportsQueued)}
 	o.ctx, o.stop = context.WithCancel(context.Background())
 	return o
 }
@@ -60,8 +72,19 @@ func (o *owner) start() {
 	o.fleet.Start()
 }
 
-// close leaves the fleet, which gives up all shares.
-func (o *owner) close() {
+// close ends the deliveries and leaves the fleet, which gives up all shares.
+// Those under way may take half of the time that ctx has left to end, while the
+// shares are still this gateway's: what was answered is committed before others
+// go on, so that a gateway that is asked to stop has nothing repeated.
+func (o *owner) close(ctx context.Context) {
+	o.mu.Lock()
+	o.closed = true
+	o.mu.Unlock()
+	if deadline, ok := ctx.Deadline(); ok {
+		grace, cancel := context.WithTimeout(ctx, time.Until(deadline)/2)
+		o.engine.Drain(grace, o.engine.Owned()...)
+		cancel()
+	}
 	o.fleet.Close()
 	o.stop()
 	o.running.Wait()
@@ -87,7 +110,13 @@ func (o *owner) revoked(partitions []int32) {
 	for _, p := range partitions {
 		delete(o.shares, p)
 	}
-	o.engine.Disown(slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return o.shares[shareOf(id)] })...)
+	leaving := slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return o.shares[shareOf(id)] })
+	if o.fleet.Alive() { // else they may be delivered by another already
+		grace, cancel := context.WithTimeout(o.ctx, revokeGrace)
+		o.engine.Drain(grace, leaving...)
+		cancel()
+	}
+	o.engine.Disown(leaving...)
 }
 
 func shareOf(id string) int32 { return kafka.PartitionOf(subscriptions.Entity(id), shares) }
@@ -106,9 +135,16 @@ func (o *owner) watch() {
 		case <-changed:
 		case <-again.C:
 		}
+		begun := time.Now()
 		if err := o.look(); err != nil {
 			o.log.Debug("the subscriptions cannot be looked up", slog.Any("error", err))
 			again.Reset(ownRetry)
+		}
+		// Each look goes through all subscriptions: while thousands are made one
+		// after the other it is not to be for each.
+		select {
+		case <-o.ctx.Done():
+		case <-time.After(min(ownPauses*time.Since(begun), ownPause)):
 		}
 	}
 }
@@ -128,14 +164,20 @@ func (o *owner) look() error {
 	found, err = o.permitted(ctx, found)
 	o.mu.Lock()
 	defer o.mu.Unlock()
+	if o.closed {
+		return nil
+	}
 	there := map[string]bool{}
 	for _, sub := range found {
 		if o.shares[shareOf(sub.ID)] { // still
 			there[sub.ID] = true
+			o.groups[sub.ID] = sub.Group
 			o.engine.Own(sub)
 		}
 	}
-	o.engine.Disown(slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return there[id] || !slices.Contains(mine, shareOf(id)) })...)
+	gone := slices.DeleteFunc(o.engine.Owned(), func(id string) bool { return there[id] || !slices.Contains(mine, shareOf(id)) })
+	o.engine.Disown(gone...)
+	o.tidy(gone)
 	return err
 }
 
@@ -159,6 +201,27 @@ func (o *owner) permitted(ctx context.Context, found []*stream.Subscription) ([]
 		}
 	}
 	return list, failed
+}
+
+// tidy has Kafka forget how far subscriptions had come that were deleted. A
+// group that the client named stays: it was, or will be, another program's. So
+// does one that cannot be forgotten now, for which Kafka has a time limit of its
+// own (offsets.retention.minutes). o.mu is held: while the share is ours nobody
+// begins under the same id.
+func (o *owner) tidy(gone []string) {
+	ctx, cancel := context.WithTimeout(o.ctx, forgetTimeout)
+	defer cancel()
+	for _, id := range gone {
+		group := o.groups[id]
+		delete(o.groups, id)
+		if group != id || !o.store.Deleted(id) || o.store.Group(group) != "" || !o.fleet.Alive() {
+			continue
+		}
+		if err := o.forget(ctx, group); err != nil {
+			o.log.Warn("the offsets of a deleted subscription stay until Kafka forgets them; granting DELETE on its group would let the gateway do that",
+				slog.String("subscription", id), slog.Any("error", err))
+		}
+	}
 }
 
 // report takes how a subscription does, to be told to the other gateways.

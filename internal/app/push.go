@@ -53,12 +53,16 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	proxy, err := p.config.Webhooks.ProxyURL()
+	if err != nil {
+		return nil, err
+	}
 	keys, err := p.config.Webhooks.Keys()
 	if err != nil {
 		return nil, err
 	}
 	sender := webhook.New(webhook.Options{
-		Version: p.version, AllowNetworks: networks, DecodeLine: httpapi.DecodeAnswerLine, Logger: p.log, Registerer: p.registry,
+		Version: p.version, AllowNetworks: networks, Proxy: proxy, DecodeLine: httpapi.DecodeAnswerLine, Logger: p.log, Registerer: p.registry,
 	})
 	a.cleanups.push("webhook connections", func(context.Context) error { sender.Close(); return nil })
 	offsets := kafka.NewOffsets(a.cluster, p.names)
@@ -66,7 +70,7 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 
 	store, err := subscriptions.New(subscriptions.Options{
 		Log: p.log, Topics: p.names, Streams: p.readers, Offsets: offsets, Filters: p.filters, Sender: sender,
-		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys,
+		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys, Blocked: func() error { return a.fleet.Trouble() },
 		Open: func(state stream.State) subscriptions.Log {
 			a.subscriptions = kafka.NewLog(kafka.LogOptions{
 				Topic: p.names.Internal(subscriptionsLog), Partitions: shares, Cluster: a.cluster, Producer: p.producer, Admin: p.admin,
@@ -86,8 +90,9 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 // deliver starts the engine, and the fleet that says what it delivers.
 func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sender, offsets *kafka.Offsets) {
 	o := newOwner(store, p.rights, p.log)
+	o.forget = offsets.Forget
 	o.engine = delivery.New(delivery.Options{
-		Sender: permittedSender{sender, p.rights}, Pages: pages{p.hub, p.readers}, Offsets: offsets,
+		Sender: permittedSender{sender, p.rights}, Pages: p.hub, Offsets: offsets,
 		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher, p.rights}, Pauser: pauser{store},
 		Allowed: func() bool { return o.fleet.Alive() },
 		Filter:  p.filters.Compile,
@@ -103,19 +108,9 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 		Topic: p.names.Internal(subscriptionsLog), Group: p.names.Internal(fleetGroup), Partitions: shares,
 		Assigned: o.assigned, Revoked: o.revoked, Position: a.subscriptions.Position, Log: p.log,
 	})
+	a.fleet = o.fleet
 	o.start()
-	a.cleanups.push("fleet", func(context.Context) error { o.close(); return nil })
-}
-
-// pages reads for the engine through the readers that all share.
-type pages struct {
-	*follow.Hub
-	*kafka.Readers
-}
-
-// Page reads a page.
-func (p pages) Page(ctx context.Context, r stream.PageRequest) (stream.PageAnswer, error) {
-	return p.Hub.Page(ctx, r)
+	a.cleanups.push("fleet", func(ctx context.Context) error { o.close(ctx); return nil })
 }
 
 // deadLetterRetention is for streams of dead letters that are made here: time

@@ -27,7 +27,7 @@ type reading struct {
 
 // newReading builds it in the order of its dependencies, and has it undone.
 func (a *App) newReading(c config.Config, names stream.Topics, log *slog.Logger, registry prometheus.Registerer) (r reading, err error) {
-	if r.filters, err = filter.New(); err != nil {
+	if r.filters, err = filter.New(registry); err != nil {
 		return r, fmt.Errorf("prepare filters: %w", err)
 	}
 	r.readers = kafka.NewReaders(a.cluster, kafka.ReadersOptions{Topics: names})

@@ -1,9 +1,12 @@
 package config
 
 import (
+	"errors"
 	"fmt"
 	"net"
 	"net/netip"
+	"net/url"
+	"strings"
 	"time"
 )
 
@@ -71,6 +74,8 @@ type Kafka struct {
 	SASLMechanism           string              `yaml:"sasl_mechanism"`    // "" is PLAIN
 	SASLPlainUsername       string              `yaml:"sasl_plain_username"`
 	SASLPlainPassword       Secret              `yaml:"sasl_plain_password"`
+	SASLPlainUsernameFile   string              `yaml:"sasl_plain_username_file"`
+	SASLPlainPasswordFile   string              `yaml:"sasl_plain_password_file"`
 	SASLOAuthTokenProvider  *OAuthTokenProvider `yaml:"sasl_oauth_token_provider"` // nil: not set
 	SASLKerberosServiceName string              `yaml:"sasl_kerberos_service_name"`
 	SASLKerberosDomainName  string              `yaml:"sasl_kerberos_domain_name"`
@@ -90,6 +95,7 @@ type SSLContext struct {
 	CertData      string `yaml:"certdata"`
 	KeyData       Secret `yaml:"keydata"`
 	Password      Secret `yaml:"password"`
+	PasswordFile  string `yaml:"password_file"`
 	CheckHostname *bool  `yaml:"check_hostname"` // nil is true
 	CRLFile       string `yaml:"crlfile"`
 	Ciphers       string `yaml:"ciphers"`
@@ -101,6 +107,7 @@ type OAuthTokenProvider struct {
 	TokenEndpointURL string   `yaml:"token_endpoint_url"`
 	ClientID         string   `yaml:"client_id"`
 	ClientSecret     Secret   `yaml:"client_secret"`
+	ClientSecretFile string   `yaml:"client_secret_file"`
 	Scope            string   `yaml:"scope"`
 	Extensions       Settings `yaml:"extensions"`
 	TokenFile        string   `yaml:"token_file"` // holds a JWT, and is read again
@@ -144,6 +151,7 @@ type Push struct {
 // subscriptions is kept.
 type Webhooks struct {
 	AllowNetworks []string `yaml:"allow_networks"` // CIDR; networks that are refused without it: loopback, private and other special ones
+	Proxy         Secret   `yaml:"proxy"`          // URL of the HTTP proxy that deliveries go through, with user and password if it needs them; "": none
 	SecretKeys    Secret   `yaml:"secret_keys"`    // base64 of 32 bytes, or several joined by commas; the first one encrypts. "": nothing is encrypted
 }
 
@@ -158,6 +166,20 @@ func (w Webhooks) Networks() ([]netip.Prefix, error) {
 		list = append(list, prefix)
 	}
 	return list, nil
+}
+
+// ProxyURL gives Proxy; nil: none. The error does not quote it.
+func (w Webhooks) ProxyURL() (*url.URL, error) {
+	text := w.Proxy.Reveal()
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" || u.Opaque != "" ||
+		strings.Trim(u.Path, "/") != "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("it is the URL of an HTTP proxy without a path, such as http://proxy.example:3128 or http://user:password@proxy.example:3128")
+	}
+	return u, nil
 }
 
 // secretKeySize is the length of a key of AES-256, in bytes.

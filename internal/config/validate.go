@@ -43,6 +43,9 @@ func (c Config) checkWebhooks(problems *Problems) {
 	if _, err := c.Webhooks.Networks(); err != nil {
 		problems.Add("webhooks.allow_networks", "%v", err)
 	}
+	if _, err := c.Webhooks.ProxyURL(); err != nil {
+		problems.Add("webhooks.proxy", "%v", err)
+	}
 	if _, err := c.Webhooks.Keys(); err != nil {
 		problems.Add("webhooks.secret_keys", "%v", err)
 	}
@@ -93,7 +96,7 @@ func (c Config) checkEmbedded(problems *Problems) {
 	}
 	for _, key := range []string{
 		"bootstrap_servers", "security_protocol", "ssl_context", "sasl_mechanism",
-		"sasl_plain_username", "sasl_plain_password", "sasl_oauth_token_provider",
+		"sasl_plain_username", "sasl_plain_password", "sasl_plain_username_file", "sasl_plain_password_file", "sasl_oauth_token_provider",
 	} {
 		if c.explicit[key] {
 			problems.Add(key, "it is set, but the gateway is told to run its own broker: remove it, or --embedded (`embedded`)")

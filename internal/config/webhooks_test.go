@@ -35,3 +35,23 @@ func TestWebhooks(t *testing.T) {
 		t.Errorf("by default: %v, %v", keys, err)
 	}
 }
+
+// A proxy may have a password, so it is a secret as a whole.
+func TestWebhooksProxy(t *testing.T) {
+	c := mustLoad(t, nil, nil, "webhooks: {proxy: 'http://user:hush@proxy.example:3128/'}\n")
+	u, err := c.Webhooks.ProxyURL()
+	if err != nil || u == nil || u.Host != "proxy.example:3128" || u.User.String() != "user:hush" {
+		t.Errorf("%v, %v", u, err)
+	}
+	if dump, err := c.Dump(); err != nil || strings.Contains(dump, "hush") || !strings.Contains(dump, "proxy: <redacted>") {
+		t.Errorf("%v, %s", err, dump)
+	}
+	if u, err := mustLoad(t, nil, nil, "").Webhooks.ProxyURL(); u != nil || err != nil {
+		t.Errorf("by default: %v, %v", u, err)
+	}
+	c.Webhooks.Proxy = "ftp://user:hush@p"
+	problems := c.Validate()
+	if err := problems.Err(); err == nil || strings.Contains(err.Error(), "hush") {
+		t.Errorf("a URL that is none: %v", err)
+	}
+}

@@ -19,8 +19,6 @@ func (w *worker) attempt(u *unit, d *stream.Delivery) {
 	}
 	a.Published = nil
 	w.e.metrics.attempted(a)
-	w.log.Debug("delivery attempted", slog.String("webhook_id", d.ID), slog.Int("attempt", d.Attempt),
-		slog.String("outcome", a.Outcome.String()), slog.Int("status", a.Status), slog.Duration("took", a.Took))
 	if w.settle(u, a) {
 		w.bury(u, d, a)
 	}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"sluice/internal/delivery"
 	"sluice/internal/stream"
@@ -353,6 +355,96 @@ func TestDisownCancelsCommitsAndReturns(t *testing.T) {
 		pass(2 * time.Minute)
 		if w.broker.count() != commits || len(e.Owned()) != 0 {
 			t.Error("something was committed afterwards")
+		}
+	})
+}
+
+// What is under way when a gateway is asked to stop may end, and is committed:
+// nobody delivers it again. Nothing else is begun.
+func TestDrainLetsEndWhatIsUnderWay(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.broker.create("orders", 1)
+		w.answers(func(ctx context.Context, _ *stream.Delivery) stream.Attempt {
+			select {
+			case <-time.After(4 * time.Second):
+				return stream.Attempt{At: time.Now(), Outcome: stream.DeliveryDone, Status: 200}
+			case <-ctx.Done():
+				return stream.Attempt{At: time.Now(), Outcome: stream.DeliveryCancelled}
+			}
+		})
+		e := w.engine()
+		e.Own(subscription())
+		for i := range 30 {
+			w.broker.publish("orders", 0, key(fmt.Sprint(i)), 0)
+		}
+		pass(time.Second)
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		e.Drain(ctx, "s", "unknown")
+		if took := time.Since(begun); took < 3*time.Second || took > 4*time.Second {
+			t.Errorf("it took %v, want what the deliveries under way took", took)
+		}
+		if done, begun := len(w.offsets()), w.attempts(); done != 10 || begun != 10 {
+			t.Errorf("%d of %d delivered, want the 10 that were under way", done, begun)
+		}
+		if o := w.broker.commitOf("s", "orders", 0); o.Offset != 10 {
+			t.Errorf("committed %d, want 10", o.Offset)
+		}
+		e.Disown("s")
+		e.Own(subscription())
+		pass(time.Minute)
+		if done, begun := len(w.offsets()), w.attempts(); done != 30 || begun != 30 {
+			t.Errorf("%d of %d delivered after it was owned again, want 30", done, begun)
+		}
+	})
+}
+
+// An endpoint that does not answer does not hold up a gateway that stops.
+func TestDrainIsBounded(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.broker.create("orders", 1)
+		w.answers(func(ctx context.Context, _ *stream.Delivery) stream.Attempt {
+			<-ctx.Done()
+			return stream.Attempt{At: time.Now(), Outcome: stream.DeliveryCancelled}
+		})
+		e := w.engine()
+		e.Own(subscription())
+		w.broker.publish("orders", 0, key("a"), 0)
+		pass(time.Second)
+		begun := time.Now()
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+		defer cancel()
+		e.Drain(ctx, "s")
+		e.Disown("s")
+		if took := time.Since(begun); took < 5*time.Second || took > 6*time.Second {
+			t.Errorf("it took %v, want the 5s that it had", took)
+		}
+	})
+}
+
+func TestAttemptsAreCounted(t *testing.T) {
+	bubble(t, func(t *testing.T, w *world) {
+		w.broker.create("orders", 1)
+		reg := prometheus.NewRegistry()
+		e := w.engine(func(o *delivery.Options) { o.Registerer = reg })
+		e.Own(subscription())
+		w.broker.publish("orders", 0, key("a"), 0)
+		pass(time.Second)
+		if err := testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP sluice_delivery_attempts_total Attempts to deliver, by outcome.
+# TYPE sluice_delivery_attempts_total counter
+sluice_delivery_attempts_total{outcome="cancelled"} 0
+sluice_delivery_attempts_total{outcome="delivered"} 1
+sluice_delivery_attempts_total{outcome="failed"} 0
+sluice_delivery_attempts_total{outcome="gone"} 0
+sluice_delivery_attempts_total{outcome="refused"} 0
+sluice_delivery_attempts_total{outcome="slow"} 0
+`), "sluice_delivery_attempts_total"); err != nil {
+			t.Error(err)
+		}
+		if n, err := testutil.GatherAndCount(reg, "sluice_delivery_attempt_seconds"); n != 1 || err != nil {
+			t.Errorf("the histogram: %d, %v", n, err)
 		}
 	})
 }

@@ -81,6 +81,16 @@ func (b *broker) publish(id string, n int, r stream.Record, skip int64) int64 {
 	return r.Offset
 }
 
+// truncate removes the records from an offset on.
+func (b *broker) truncate(id string, n int, end int64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	p := &b.topics[id].parts[n]
+	p.records = slices.DeleteFunc(p.records, func(r stream.Record) bool { return r.Offset >= end })
+	p.end = end
+	b.wake()
+}
+
 func (b *broker) Layouts(_ context.Context, p stream.Pattern) ([]stream.Layout, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()

@@ -26,16 +26,20 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	counters := func(name, help, label string) *prometheus.CounterVec {
 		return f.NewCounterVec(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: name, Help: help}, []string{label})
 	}
-	return &metrics{
+	m := &metrics{
 		subscriptions: f.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "subscriptions", Help: "Subscriptions that this gateway delivers."}),
 		inFlight:      f.NewGauge(prometheus.GaugeOpts{Namespace: ns, Subsystem: sub, Name: "in_flight", Help: "Attempts under way."}),
 		attempts:      counters("attempts_total", "Attempts to deliver, by outcome.", "outcome"),
-		seconds:       f.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Subsystem: sub, Name: "attempt_seconds", Help: "How long attempts took.", Buckets: prometheus.ExponentialBuckets(0.001, 4, 8)}),
+		seconds:       f.NewHistogram(prometheus.HistogramOpts{Namespace: ns, Subsystem: sub, Name: "attempt_seconds", Help: "How long attempts took, to the end of the answer.", Buckets: []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}}),
 		records:       counters("records_total", "Records that are complete, by result: delivered, dead_letter, dropped.", "result"),
 		commits:       counters("commits_total", "Commits of subscriptions, by result: stored, failed.", "result"),
 		slowed:        f.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "slowed_total", Help: "How often an endpoint was found in trouble and slowed down."}),
 		gaps:          f.NewCounter(prometheus.CounterOpts{Namespace: ns, Subsystem: sub, Name: "gaps_total", Help: "Parts of streams, and streams made anew, that were gone before they were delivered."}),
 	}
+	for o := stream.DeliveryFailed; o <= stream.DeliveryDone; o++ {
+		m.attempts.WithLabelValues(o.String())
+	}
+	return m
 }
 
 func (m *metrics) attempted(a stream.Attempt) {

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"context"
 	"slices"
 	"sync"
 	"time"
@@ -10,7 +11,7 @@ import (
 
 // disownTime bounds how long giving up a subscription takes: Kafka waits for it
 // before others get it.
-const disownTime = 3 * time.Second
+const disownTime = 2 * time.Second
 
 // owned is a subscription and the worker that carries it out. One goroutine at
 // a time brings the worker to what is wanted.
@@ -19,6 +20,7 @@ type owned struct {
 	worker  *worker
 	working bool
 	drop    bool          // the worker was given up
+	drain   bool          // nothing new is begun
 	settled chan struct{} // closed when a worker has been given up
 }
 
@@ -57,7 +59,8 @@ func (e *Engine) Update(sub *stream.Subscription) {
 
 // Disown gives subscriptions up: attempts under way are cancelled, what is
 // complete is committed. It returns when that is done, and within 3 seconds;
-// nothing is sent or committed for them afterwards.
+// nothing is sent or committed for them afterwards. What Drain is called for
+// before is not cancelled, and so is not delivered again by others.
 func (e *Engine) Disown(ids ...string) {
 	var wait []chan struct{}
 	e.mu.Lock()
@@ -75,6 +78,35 @@ func (e *Engine) Disown(ids ...string) {
 		select {
 		case <-settled:
 		case <-late.C:
+			return
+		}
+	}
+}
+
+// Drain lets the deliveries of subscriptions that are under way end, and begins
+// no others for them from now on, until they are given up by Disown. It returns
+// when they have ended and are committed, or when ctx ends.
+func (e *Engine) Drain(ctx context.Context, ids ...string) {
+	var ws []*worker
+	e.mu.Lock()
+	for _, id := range ids {
+		if o := e.owned[id]; o != nil {
+			o.drain = true
+			if o.worker != nil {
+				ws = append(ws, o.worker)
+			}
+		}
+	}
+	e.mu.Unlock()
+	drained := make([]<-chan struct{}, len(ws))
+	for i, w := range ws { // all of them, before the first is waited for
+		drained[i] = w.drain()
+	}
+	for i, w := range ws {
+		select {
+		case <-drained[i]:
+		case <-w.ctx.Done(): // it was given up
+		case <-ctx.Done():
 			return
 		}
 	}
@@ -108,7 +140,7 @@ func (e *Engine) bring(id string, o *owned) {
 			continue
 		}
 		if o.drop {
-			o.drop = false
+			o.drop, o.drain = false, false
 			close(o.settled)
 			o.settled = make(chan struct{})
 		}
@@ -117,6 +149,9 @@ func (e *Engine) bring(id string, o *owned) {
 			break
 		}
 		o.worker = e.start(want)
+		if o.drain {
+			o.worker.drain()
+		}
 	}
 	o.working = false
 }

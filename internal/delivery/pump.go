@@ -22,8 +22,11 @@ func (w *worker) pump() {
 		return
 	}
 	now := time.Now()
-	w.begin(now)
+	if w.drained == nil {
+		w.begin(now)
+	}
 	w.commitIfDue(now)
+	w.noteDrained()
 }
 
 // begin begins deliveries, as many as there may be at a time.

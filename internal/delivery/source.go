@@ -284,6 +284,7 @@ func (s *source) request(at stream.Position) stream.PageRequest {
 			Start: stream.Start{Kind: stream.FromPosition, Position: at},
 		},
 		PageLimit: stream.PageLimit{Records: pageRecords, Bytes: pageBytes},
+		Following: true,
 	}
 	switch {
 	case s.redrive:

@@ -32,7 +32,7 @@ func (s *source) take(a asking, answer stream.PageAnswer) {
 			return // of other topics than we know: it is asked for again
 		}
 	}
-	s.takeGaps(a, answer.Gaps)
+	s.takeGaps(a, answer.Gaps, true)
 	now := time.Now()
 	for i := range answer.Records {
 		r := &answer.Records[i]
@@ -43,6 +43,7 @@ func (s *source) take(a asking, answer stream.PageAnswer) {
 			w.add(p, r, now)
 		}
 	}
+	s.takeGaps(a, answer.Gaps, false) // now: records of the page may lie before one
 	progressed := false
 	for _, p := range s.parts {
 		next, ok := nextIn(answer.Next, p)
@@ -61,7 +62,7 @@ func (s *source) take(a asking, answer stream.PageAnswer) {
 	if s.redrive && !answer.More && !progressed {
 		s.endRedrive(a)
 	}
-	s.more = answer.More || len(answer.Records) > 0 || len(answer.Gaps) > 0
+	s.more = answer.More || len(answer.Gaps) > 0
 	w.pump()
 }
 
@@ -72,23 +73,40 @@ func (s *source) takes(a asking, p *part) bool {
 	return asked && !p.gone && p.progress.next >= from
 }
 
-func (s *source) takeGaps(a asking, gaps []stream.Gap) {
+// takeGaps takes the gaps that go back, or those that go on.
+func (s *source) takeGaps(a asking, gaps []stream.Gap, back bool) {
 	for _, g := range gaps {
 		p := s.index[g.Partition]
-		if p == nil || !s.takes(a, p) || g.To == g.From {
+		if p == nil || !s.takes(a, p) || g.To == g.From || g.To < g.From != back {
 			continue
 		}
 		s.w.e.metrics.gaps.Inc()
 		s.w.log.Warn("records are gone before they were delivered", slog.String("stream", g.Stream),
 			slog.Int("partition", int(g.Number)), slog.Int64("from_offset", g.From), slog.Int64("to_offset", g.To))
-		if g.To < g.From { // the newest ones: their offsets will be those of others
-			s.w.clear(p)
-			p.progress = newProgress(g.To, nil)
-			a.from[p] = g.To
+		if g.To < g.From {
+			s.goBack(a, p, g.To)
 		} else {
 			p.progress.advance(g.To)
 		}
 		p.dirty = true
+	}
+}
+
+// goBack goes on at an offset below what was read: the newest records are gone,
+// and their offsets will be those of others. Records below it that are open are
+// still there, and are read again.
+func (s *source) goBack(a asking, p *part, to int64) {
+	var done []span
+	lowest := min(p.progress.lowest(), to)
+	for _, d := range p.progress.complete() {
+		if d.to = min(d.to, to); d.from < d.to {
+			done = append(done, d)
+		}
+	}
+	s.w.clear(p)
+	p.progress = newProgress(lowest, done)
+	if lowest == to {
+		a.from[p] = to // the page goes on from there; else it is asked for again
 	}
 }
 

@@ -30,7 +30,8 @@ type worker struct {
 	stopping bool // nothing new is begun
 	sealed   bool // nothing that ends now counts any more
 	paused   bool
-	taken    bool // the group's offsets are known
+	drained  chan struct{} // closed when nothing is under way any more; nil: nobody waits for that
+	taken    bool          // the group's offsets are known
 
 	main    *source
 	again   *source                                 // the dead-letter stream, while it is redriven
@@ -104,6 +105,30 @@ func (w *worker) setPaused(paused bool) {
 		clear(p.tries)
 	}
 	w.wakeReaders()
+}
+
+// drain begins nothing new. The channel is closed when nothing is under way any
+// more, and what is complete is committed.
+func (w *worker) drain() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.drained == nil {
+		w.drained = make(chan struct{})
+		w.noteDrained()
+	}
+	return w.drained
+}
+
+// noteDrained tells who waits for it that nothing is under way any more.
+func (w *worker) noteDrained() {
+	if w.drained == nil || w.inFlight > 0 || w.uncommitted > 0 {
+		return
+	}
+	select {
+	case <-w.drained:
+	default:
+		close(w.drained)
+	}
 }
 
 // stop gives the subscription up, and commits what is complete.

@@ -6,6 +6,7 @@ import (
 
 	"cel.dev/cel-go/cel"
 	"cel.dev/cel-go/common/types"
+	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/internal/stream"
 )
@@ -23,17 +24,18 @@ const (
 // Compiler makes filters of text. It may be used by several goroutines at
 // once.
 type Compiler struct {
-	env *cel.Env
+	env    *cel.Env
+	costly prometheus.Counter
 }
 
-// New makes a compiler. It fails only if the library and this package do not
-// fit together.
-func New() (*Compiler, error) {
+// New makes a compiler, whose filters count in the registry what costs too much.
+// It fails only if the library and this package do not fit together.
+func New(reg prometheus.Registerer) (*Compiler, error) {
 	env, err := newEnvironment()
 	if err != nil {
 		return nil, err
 	}
-	return &Compiler{env: env}, nil
+	return &Compiler{env: env, costly: newCostly(reg)}, nil
 }
 
 // Compile makes a filter of an expression, which must be boolean as far as the
@@ -77,7 +79,7 @@ func (c *Compiler) compile(text string) (stream.Filter, error) {
 	if err != nil {
 		return nil, stream.Errorf(stream.InvalidRequest, "the filter cannot be used: %s", short(err.Error())).Because(err)
 	}
-	return &filter{text: text, program: program, members: rules.members}, nil
+	return &filter{text: text, program: program, members: rules.members, costly: c.costly}, nil
 }
 
 // filter is one compiled expression.
@@ -86,6 +88,7 @@ type filter struct {
 	program cel.Program
 	members map[string]bool // of the data, that the expression reads; nil: all
 	subject sync.Pool       // of *subject, for reuse
+	costly  prometheus.Counter
 }
 
 // Match says whether the expression is true for the record. It never panics
@@ -97,6 +100,9 @@ func (f *filter) Match(r *stream.Record) bool {
 	}
 	s.record, s.budget = r, maxCost
 	out, _, err := f.program.Eval(s)
+	if s.budget < 0 {
+		f.costly.Inc()
+	}
 	s.record, s.data, s.headers = nil, nil, nil
 	f.subject.Put(s)
 	return err == nil && out == types.True

@@ -6,13 +6,15 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sluice/internal/filter"
 	"sluice/internal/stream"
 )
 
 func compiler(t testing.TB) *filter.Compiler {
 	t.Helper()
-	c, err := filter.New()
+	c, err := filter.New(prometheus.NewRegistry())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,6 +7,8 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sluice/internal/filter"
 	"sluice/internal/stream"
 )
@@ -21,7 +23,7 @@ func FuzzFilter(f *testing.F) {
 	} {
 		f.Add(text, []byte(`{"a":4,"items":[{"sku":"b"}],"l":[1,2,3],"s":"\u00e9","n":1e400}`))
 	}
-	c, err := filter.New()
+	c, err := filter.New(prometheus.NewRegistry())
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -55,7 +57,7 @@ func FuzzData(f *testing.F) {
 	} {
 		f.Add([]byte(data))
 	}
-	c, err := filter.New()
+	c, err := filter.New(prometheus.NewRegistry())
 	if err != nil {
 		f.Fatal(err)
 	}

@@ -7,6 +7,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"sluice/internal/filter"
 	"sluice/internal/stream"
 )
@@ -160,5 +163,28 @@ func TestPatternsWithRepetitions(t *testing.T) {
 		if !f.Match(&stream.Record{Key: []byte(text)}) || f.Match(&stream.Record{Key: []byte(text + text + text)}) {
 			t.Errorf("%s is not matched as it should be", pattern)
 		}
+	}
+}
+
+// A record that costs a filter too much is counted: nobody sees it otherwise.
+func TestCostlyRecordsAreCounted(t *testing.T) {
+	reg := prometheus.NewRegistry()
+	c, err := filter.New(reg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := c.Compile(`record.data.all(x, record.data.all(y, x == y))`)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, data := range []string{"[1]", "[" + strings.Repeat("1,", 1000) + "1]", `{"no":"list"}`} {
+		f.Match(&stream.Record{Data: []byte(data)})
+	}
+	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
+# HELP sluice_filter_too_costly_total Records that filters of readers and subscriptions did not match because looking at them costs too much.
+# TYPE sluice_filter_too_costly_total counter
+sluice_filter_too_costly_total 1
+`)); err != nil {
+		t.Error(err)
 	}
 }

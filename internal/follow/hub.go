@@ -71,6 +71,11 @@ const (
 	defaultFollowers = 20_000
 )
 
+// questions is how many of those who are Following may ask Kafka at a time.
+// There may be thousands, all at once when a gateway starts, and each question
+// holds threads, which Go never gives back.
+const questions = 4
+
 // Hub shares the reading between followers. New makes one.
 type Hub struct {
 	kafka    Kafka
@@ -79,7 +84,9 @@ type Hub struct {
 	log      *slog.Logger
 	metrics  *metrics
 	pages    *budget
-	seed     maphash.Seed // makes the hashes of positions unpredictable for clients
+	recent   recent
+	asking   chan struct{} // holds one for each who asks Kafka and is Following
+	seed     maphash.Seed  // makes the hashes of positions unpredictable for clients
 
 	ctx      context.Context // ends with Close
 	end      context.CancelFunc
@@ -134,6 +141,8 @@ func New(o Options) *Hub {
 		feeds:    map[feedKey]*feed{},
 		topics:   map[string]*topic{},
 		memory:   memory{budget: or(o.FeedBytes, defaultBytes)},
+		recent:   recent{runs: map[runKey]*run{}},
+		asking:   make(chan struct{}, questions),
 	}
 }
 
@@ -175,6 +184,20 @@ func (h *Hub) run() {
 		h.work.Go(h.runTail)
 		h.work.Go(h.runLooks)
 	})
+}
+
+// ask waits until Kafka may be asked for somebody who is following. The caller
+// calls done after it.
+func (h *Hub) ask(ctx context.Context, following bool) (done func(), err error) {
+	if !following {
+		return func() {}, nil
+	}
+	select {
+	case h.asking <- struct{}{}:
+		return func() { <-h.asking }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
 }
 
 // admit counts a follower in, or says why there can be no more of them.

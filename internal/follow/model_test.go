@@ -192,5 +192,10 @@ func (m *model) join() {
 	}
 	m.sessions = append(m.sessions, s)
 	stop := m.stop()
+	if m.rng.IntN(3) == 0 {
+		s.r.Start = stream.Start{Kind: stream.FromEarliest}
+		m.followers.Go(func() { s.pages(stop) })
+		return
+	}
 	m.followers.Go(func() { s.run(stop) })
 }

@@ -130,6 +130,17 @@ func (h *Hub) lastQuestion() int64 {
 	return h.asked
 }
 
+// Layouts gives the streams that a pattern selects, as Kafka has them now. It is
+// for those who are Following, and takes turns with their pages.
+func (h *Hub) Layouts(ctx context.Context, p stream.Pattern) ([]stream.Layout, error) {
+	done, err := h.ask(ctx, true)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return h.kafka.Layouts(ctx, p)
+}
+
 // layouts gives what a pattern selects, if it can be read: all streams that it
 // names must exist, with the partition that is asked for, and their positions
 // must not take too much room.

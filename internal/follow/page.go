@@ -18,23 +18,12 @@ func (h *Hub) Page(ctx context.Context, r stream.PageRequest) (stream.PageAnswer
 	}
 	h.metrics.pulled.Inc()
 	deadline := time.Now().Add(r.Wait)
-	var p *pull
-	for try := 1; ; try++ {
-		arrived := h.question()
-		layouts, err := h.layouts(ctx, r.Pattern, r.Partition)
-		if err != nil {
-			return stream.PageAnswer{}, err
-		}
-		p = &pull{hub: h, r: r, layouts: layouts, arrived: arrived}
-		err = p.run(ctx)
-		if err == nil {
-			break
-		}
-		// A stream that was deleted between the questions is no error of a
-		// pattern, and one of an id is found by the next one.
-		if try == openTries || stream.CodeOf(err) != stream.UnknownStream {
-			return stream.PageAnswer{}, err
-		}
+	if answer, ok, err := h.near(ctx, r, deadline); ok {
+		return answer, err
+	}
+	p, err := h.pull(ctx, r)
+	if err != nil {
+		return stream.PageAnswer{}, err
 	}
 	if p.empty() && r.Wait > 0 && r.Until == nil {
 		if err := p.wait(ctx, deadline); err != nil {
@@ -42,6 +31,31 @@ func (h *Hub) Page(ctx context.Context, r stream.PageRequest) (stream.PageAnswer
 		}
 	}
 	return p.answer()
+}
+
+// pull reads a page up to the ends as they are now.
+func (h *Hub) pull(ctx context.Context, r stream.PageRequest) (*pull, error) {
+	done, err := h.ask(ctx, r.Following)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	for try := 1; ; try++ {
+		arrived := h.question()
+		layouts, err := h.layouts(ctx, r.Pattern, r.Partition)
+		if err != nil {
+			return nil, err
+		}
+		p := &pull{hub: h, r: r, layouts: layouts, arrived: arrived}
+		if err = p.run(ctx); err == nil {
+			return p, nil
+		}
+		// A stream that was deleted between the questions is no error of a
+		// pattern, and one of an id is found by the next one.
+		if try == openTries || stream.CodeOf(err) != stream.UnknownStream {
+			return nil, err
+		}
+	}
 }
 
 // End gives the position behind all records that there are now.
@@ -178,9 +192,12 @@ func (p *pull) read(ctx context.Context) error {
 }
 
 func (p *pull) readOnce(ctx context.Context) error {
-	page, err := p.hub.kafka.Read(ctx, p.left, p.r.PageLimit)
-	if err != nil {
-		return err
+	page, kept := p.hub.recent.read(p.left, p.layouts, p.r.PageLimit)
+	if !kept {
+		var err error
+		if page, err = p.hub.kafka.Read(ctx, p.left, p.r.PageLimit); err != nil {
+			return err
+		}
 	}
 	if f := p.r.Filter; f == nil {
 		p.records = page.Records
@@ -190,6 +207,9 @@ func (p *pull) readOnce(ctx context.Context) error {
 				p.records = append(p.records, page.Records[i])
 			}
 		}
+	}
+	if p.r.Following && !kept && len(page.Gaps) == 0 {
+		p.hub.recent.extend(page.Records, p.left, page.Left, p.layouts)
 	}
 	p.gaps = append(p.gaps, page.Gaps...)
 	back := map[stream.Partition]int64{}
@@ -219,7 +239,7 @@ func (p *pull) wait(ctx context.Context, deadline time.Time) error {
 		return err
 	}
 	defer h.dismiss()
-	fd, err := h.enter(ctx, p.r.Reading, nil)
+	fd, err := p.enter(ctx)
 	if err != nil {
 		return err
 	}
@@ -246,6 +266,19 @@ func (p *pull) wait(ctx context.Context, deadline time.Time) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// enter gives the feed that tells of news.
+func (p *pull) enter(ctx context.Context) (*feed, error) {
+	if fd := p.hub.reenter(p.r.Reading); fd != nil {
+		return fd, nil
+	}
+	done, err := p.hub.ask(ctx, p.r.Following)
+	if err != nil {
+		return nil, err
+	}
+	defer done()
+	return p.hub.enter(ctx, p.r.Reading, nil)
 }
 
 // advance reads up to where a feed is. Streams that are gone meanwhile end it

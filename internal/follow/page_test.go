@@ -2,7 +2,9 @@ package follow_test
 
 import (
 	"fmt"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -159,5 +161,71 @@ func TestPageRefusals(t *testing.T) {
 				w.Errorf("end of %s: %v", p, err)
 			}
 		}
+	})
+}
+
+// following is a reading that goes on page after page.
+func (w *world) following(at stream.Position) stream.PageRequest {
+	return stream.PageRequest{
+		Reading: w.reading("a", from(at)), PageLimit: stream.PageLimit{Records: 3, Bytes: 1000}, Wait: time.Minute, Following: true,
+	}
+}
+
+func TestWhoIsFollowingIsGivenWhatTheTailHasRead(t *testing.T) {
+	bubble(t, nil, func(w *world) {
+		w.c.create("a", 1)
+		w.put("a", 0, 1)
+		begin := w.page(stream.PageRequest{Reading: w.reading("a", earliest)}).Next
+		reads := w.c.reads
+		var all sync.WaitGroup
+		for range 5 {
+			all.Go(func() {
+				r := w.following(begin)
+				a := w.page(r)
+				w.wantPage(a, false, "a/0:1")
+				r.Start = from(a.Next)
+				a = w.page(r)
+				w.wantPage(a, true, "a/0:2", "a/0:3", "a/0:4")
+				r.Start = from(a.Next)
+				w.wantPage(w.page(r), false, "a/0:5")
+			})
+		}
+		synctest.Wait() // all of them are waiting
+		w.put("a", 0, 1)
+		synctest.Wait()
+		w.c.mu.Lock()
+		w.c.frozen = true // what comes now comes together
+		w.c.mu.Unlock()
+		w.put("a", 0, 4)
+		w.c.set(nil, false)
+		all.Wait()
+		if got := w.c.reads - reads; got != 0 {
+			t.Errorf("Kafka was asked for %d pages of what the tail had read", got)
+		}
+	})
+}
+
+func TestWhatIsReadForOneWhoIsFollowingIsThereForOthers(t *testing.T) {
+	bubble(t, nil, func(w *world) {
+		w.c.create("a", 1)
+		begin := w.page(stream.PageRequest{Reading: w.reading("a", earliest)}).Next
+		w.put("a", 0, 2)
+		end, err := w.hub.End(w.Context(), pattern(w, "a"), stream.AnyPartition)
+		if err != nil {
+			w.Fatal(err)
+		}
+		r := w.following(end)
+		r.Wait = time.Second
+		w.page(r) // the tail follows from here on
+		reads := w.c.reads
+		for range 5 {
+			w.wantPage(w.page(w.following(begin)), false, "a/0:0", "a/0:1")
+		}
+		if got := w.c.reads - reads; got != 1 {
+			t.Errorf("Kafka was asked for %d pages", got)
+		}
+		w.put("a", 0, 1)
+		synctest.Wait() // the tail has it
+		w.wantPage(w.page(w.following(begin)), false, "a/0:0", "a/0:1", "a/0:2")
 	})
 }

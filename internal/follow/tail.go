@@ -89,6 +89,7 @@ func (h *Hub) deliver(batch []stream.Fetched) {
 		case x.Lost:
 			p.state = partLost
 			p.lost.Store(true)
+			h.recent.forget(p.run())
 			h.tailed--
 			kick(h.kickLook)
 		default:
@@ -107,8 +108,10 @@ func (h *Hub) part(id stream.Partition) *part {
 
 // spread gives a partition's news to those feeds that have not had it yet.
 func (h *Hub) spread(p *part, x *stream.Fetched) {
+	paged := false
 	for i := range p.subs {
 		s := &p.subs[i]
+		paged = paged || s.feed.frames == nil
 		if x.Next <= s.next {
 			continue
 		}
@@ -119,6 +122,9 @@ func (h *Hub) spread(p *part, x *stream.Fetched) {
 			s.feed.pass(p.topic.layout, p.Number, x.Next)
 		}
 		s.next = x.Next
+	}
+	if paged && x.Next > p.next { // before the feeds are released, and those who wait look for it
+		h.recent.put(p.run(), p.next, x)
 	}
 	p.next = max(p.next, x.Next)
 }
@@ -180,6 +186,7 @@ func (h *Hub) untail(ps ...*part) {
 	for _, p := range ps {
 		if p != nil && p.state == partTailed {
 			p.state = partIdle
+			h.recent.forget(p.run())
 			drop = append(drop, p.Partition)
 		}
 	}

@@ -34,6 +34,9 @@ type part struct {
 	subs  []sub
 }
 
+// run names what is kept of the partition for pages.
+func (p *part) run() runKey { return runKey{p.topic.layout.TopicID, p.Number} }
+
 type partState int
 
 const (

@@ -3,7 +3,6 @@ package groups_test
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -25,7 +24,7 @@ const patience = 30 * time.Second
 // gateway is the pool on a broker, as the gateway wires it.
 func gateway(t *testing.T, b *kafkatest.Broker) *groups.Groups {
 	t.Helper()
-	log := slog.New(slog.NewTextHandler(t.Output(), nil))
+	log := kafkatest.Log(t)
 	cluster, err := kafka.NewCluster(kafka.ClusterOptions{
 		Kafka: kafka.Options{BootstrapServers: []string{b.Addr}}, Group: b.Prefix() + "readers", Log: log, Registerer: prometheus.NewRegistry(),
 	})

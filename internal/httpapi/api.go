@@ -137,6 +137,9 @@ type Check struct {
 	Name   string // a short word: "kafka", "schemas"
 	OK     bool
 	Detail string // one sentence for people; may be empty when OK
+	// Optional is for what others can do, or can wait: a check that does not
+	// hold is shown, and the gateway is ready all the same.
+	Optional bool
 }
 
 // Readiness says whether the gateway can do its work.

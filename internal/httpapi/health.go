@@ -9,9 +9,10 @@ type health struct {
 }
 
 type healthCheck struct {
-	Name   string `json:"name"`
-	OK     bool   `json:"ok"`
-	Detail string `json:"detail,omitempty"`
+	Name     string `json:"name"`
+	OK       bool   `json:"ok"`
+	Detail   string `json:"detail,omitempty"`
+	Optional bool   `json:"optional,omitzero"`
 }
 
 // live answers as long as the process can answer at all.
@@ -19,7 +20,7 @@ func (a *api) live(w http.ResponseWriter, _ *http.Request) error {
 	return a.sendJSON(exchangeOf(w), http.StatusOK, health{Status: "ok"})
 }
 
-// ready answers 200 while all checks hold, else 503. Both have the checks: this
+// ready answers 200 while all checks hold that are not optional, else 503. Both have the checks: this
 // is a report for operators, so the 503 is not a problem of the request.
 func (a *api) ready(w http.ResponseWriter, _ *http.Request) error {
 	body, status := health{Status: "ready"}, http.StatusOK
@@ -28,7 +29,7 @@ func (a *api) ready(w http.ResponseWriter, _ *http.Request) error {
 			c.Detail = "" // it may name brokers, and anybody may ask
 		}
 		body.Checks = append(body.Checks, healthCheck(c))
-		if !c.OK {
+		if !c.OK && !c.Optional {
 			body.Status, status = "not_ready", http.StatusServiceUnavailable
 		}
 	}

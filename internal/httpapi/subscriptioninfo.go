@@ -57,6 +57,7 @@ type retryInfo struct {
 	Jitter      float64  `json:"jitter"`
 	MaxAttempts int      `json:"max_attempts"` // 0: no bound
 	MaxAge      duration `json:"max_age"`      // 0: no bound
+	Statuses    []int    `json:"statuses,omitempty"`
 }
 
 // duration is written with the largest unit that divides it.
@@ -76,7 +77,7 @@ func newSubscriptionInfo(sub *stream.Subscription, secrets bool) subscriptionInf
 		Ordering: sub.Ordering, MaxInFlight: sub.MaxInFlight, Timeout: duration(sub.Timeout),
 		Retry: retryInfo{
 			duration(sub.Retry.Initial), duration(sub.Retry.Max), sub.Retry.Multiplier, sub.Retry.Jitter,
-			sub.Retry.MaxAttempts, duration(sub.Retry.MaxAge),
+			sub.Retry.MaxAttempts, duration(sub.Retry.MaxAge), sub.Retry.Statuses,
 		},
 		OnExhausted: sub.OnExhausted, DeadLetter: sub.DeadLetter, Publishes: optional(sub.Publishes),
 		State: sub.State, Reason: optional(sub.Reason), Owner: sub.Owner.Name,
@@ -150,6 +151,7 @@ type statusInfo struct {
 	ID          string          `json:"id"`
 	State       string          `json:"state"`
 	Reason      *string         `json:"reason"`
+	Detail      string          `json:"detail,omitempty"`
 	Lag         int64           `json:"lag"`
 	DeadLetters int64           `json:"dead_letters"`
 	Partitions  []partitionInfo `json:"partitions"`
@@ -174,7 +176,7 @@ type partitionInfo struct {
 func newStatusInfo(s *stream.SubscriptionStatus) statusInfo {
 	h := &s.Health
 	out := statusInfo{
-		ID: s.ID, State: s.State, Reason: optional(s.Reason), Lag: s.Lag, DeadLetters: s.DeadLetters,
+		ID: s.ID, State: s.State, Reason: optional(s.Reason), Detail: s.Detail, Lag: s.Lag, DeadLetters: s.DeadLetters,
 		Partitions: []partitionInfo{}, Reported: optionalTime(h.At), InFlight: h.InFlight, Waiting: h.Waiting,
 		Slowed: h.Slowed, LastSuccess: optionalTime(h.LastSuccess), Attempts: []attemptInfo{},
 	}

@@ -104,11 +104,11 @@ func (a *Admin) describe(ctx context.Context, name string) (stream.Topic, error)
 		return a.cluster.handle.admin.DescribeTopics(ctx, ckafka.NewTopicCollectionOfTopicNames([]string{name}), ckafka.SetAdminRequestTimeout(callTimeout))
 	})
 	if err != nil {
-		return stream.Topic{}, adminError(err)
+		return stream.Topic{}, onTopic("DESCRIBE", name).of(adminError(err))
 	}
 	d := r.TopicDescriptions[0]
 	if d.Error.Code() != ckafka.ErrNoError {
-		return stream.Topic{}, toError(d.Error)
+		return stream.Topic{}, onTopic("DESCRIBE", name).of(toError(d.Error))
 	}
 	t := stream.Topic{Name: name, ID: d.TopicID.String(), Partitions: len(d.Partitions)}
 	if len(d.Partitions) > 0 {
@@ -147,7 +147,7 @@ func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool
 	case ckafka.ErrTopicException:
 		return false, a.badName(ctx, spec.Name, e)
 	default:
-		return false, refused(e)
+		return false, onTopic("CREATE", spec.Name).of(refused(e))
 	}
 }
 
@@ -176,7 +176,7 @@ func (a *Admin) Delete(ctx context.Context, name string) error {
 		return changeError(err)
 	}
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
-		return refused(e)
+		return onTopic("DELETE", name).of(refused(e))
 	}
 	return a.until(ctx, name, false)
 }
@@ -225,7 +225,7 @@ func (a *Admin) AddPartitions(ctx context.Context, name string, n int) error {
 		return changeError(err)
 	}
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
-		return refused(e)
+		return onTopic("ALTER", name).of(refused(e))
 	}
 	return a.until(ctx, name, true)
 }
@@ -250,7 +250,7 @@ func (a *Admin) Configure(ctx context.Context, name string, settings map[string]
 		return changeError(err)
 	}
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
-		return refused(e)
+		return onTopic("ALTER_CONFIGS", name).of(refused(e))
 	}
 	a.untilSet(ctx, name, settings)
 	return nil
@@ -292,7 +292,7 @@ func (c *Cluster) topicConfig(ctx context.Context, name string, all bool) (map[s
 		return nil, adminError(err)
 	}
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
-		return nil, toError(e)
+		return nil, onTopic("DESCRIBE_CONFIGS", name).of(toError(e))
 	}
 	settings := map[string]string{}
 	for _, e := range r[0].Config {

@@ -10,6 +10,7 @@ import (
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/internal/stream"
 )
@@ -57,16 +58,19 @@ type ClusterOptions struct {
 // nothing. All other parts of this package are made from it and must be closed
 // before it.
 type Cluster struct {
-	opts      Options
+	creds     *credentials
 	group     string
 	isolation string
 	log       *slog.Logger
 	metrics   *metrics
 	handle    *control
+	wire      *kgo.Client // nil: librdkafka alone knows how to log in
 	logs      chan ckafka.LogEvent
 	reach     *reachability
 	doctor    *doctor
 	told      repeats // what was logged of librdkafka's words
+	renewing  sync.Mutex
+	renewals  []func(context.Context) // replace clients whose credentials have changed
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 }
@@ -76,7 +80,6 @@ type Cluster struct {
 func NewCluster(o ClusterOptions) (*Cluster, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	c := &Cluster{
-		opts:      o.Kafka,
 		group:     o.Group,
 		isolation: cmp.Or(o.IsolationLevel, readCommitted),
 		log:       o.Log.With(slog.String("component", "kafka")),
@@ -84,16 +87,26 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 		logs:      make(chan ckafka.LogEvent, 1000),
 		stop:      stop,
 	}
-	c.reach = newReachability(c.log, c.metrics)
-	c.doctor = newDoctor(o.Kafka, c.reach, c.log)
-	if err := c.open(); err != nil {
+	var err error
+	if c.creds, err = newCredentials(o.Kafka, c.log, c.metrics); err != nil {
 		stop()
 		return nil, err
+	}
+	c.reach = newReachability(c.log, c.metrics)
+	c.doctor = newDoctor(c.creds.options, c.reach, c.log)
+	if err := c.open(); err != nil {
+		c.creds.close()
+		stop()
+		return nil, err
+	}
+	if c.wire, err = openWire(c.creds.options); err != nil {
+		c.log.Warn("offsets are asked for through librdkafka, which is slower", slog.Any("error", err))
 	}
 	c.spawn(func() { c.forwardLogs(ctx) })
 	c.spawn(c.watch)
 	c.spawn(func() { c.reach.probe(ctx, c.probe) })
 	c.spawn(func() { c.doctor.run(ctx) })
+	c.spawn(func() { c.watchFiles(ctx) })
 	return c, nil
 }
 
@@ -109,8 +122,13 @@ func (c *Cluster) open() error {
 // config gives a client's properties: the configured ones over the defaults,
 // and over both what that client's guarantees rest on.
 func (c *Cluster) config(own ckafka.ConfigMap) (ckafka.ConfigMap, error) {
+	return c.configAs(c.creds.current.Load(), own)
+}
+
+// configAs is config with given credentials.
+func (c *Cluster) configAs(i *identity, own ckafka.ConfigMap) (ckafka.ConfigMap, error) {
 	cfg := maps.Clone(defaults)
-	configured, err := c.opts.clientConfig()
+	configured, err := i.properties()
 	if err != nil {
 		return nil, err
 	}
@@ -126,6 +144,10 @@ func (c *Cluster) Close() {
 	c.stop()
 	c.handle.close() // which ends watch
 	c.running.Wait()
+	if c.wire != nil {
+		c.wire.Close()
+	}
+	c.creds.close()
 }
 
 // Reachable gives nil while a broker answers, else a KafkaUnavailable error
@@ -146,9 +168,9 @@ func (c *Cluster) probe(timeout time.Duration) error {
 	return err
 }
 
-// watch serves the control connection's events until it is closed.
+// watch serves the control connection's events until it is closed, or replaced.
 func (c *Cluster) watch() {
-	for ev := range c.handle.producer.Events() {
+	for ev := range c.handle.events() {
 		c.event("control", c.handle, ev)
 	}
 }

@@ -40,6 +40,7 @@ type Commits struct {
 	turn    chan struct{} // holds one token: whose it is commits
 
 	producer *ckafka.Producer // nil: made with the next commit
+	number   int64            // of the credentials that it has
 	serving  sync.WaitGroup
 	closed   bool
 }
@@ -54,11 +55,15 @@ func NewCommits(c *Cluster, topics stream.Topics) *Commits {
 // Commit makes a position the group's in all of its streams that are among the
 // layouts and are still what those say; partitions that a position does not
 // know keep what they have. Errors: InvalidRequest for a group id that Kafka
-// refuses, UnknownStream where none of the streams is there any more, Forbidden, GroupActive where only transactions could do it and Kafka denies
+// refuses, UnknownStream where none of the streams is there any more,
+// Forbidden, GroupActive where only transactions could do it and Kafka denies
 // them, KafkaUnavailable.
 func (c *Commits) Commit(ctx context.Context, group string, layouts []stream.Layout, p stream.Position) error {
 	if err := c.cluster.Reachable(); err != nil {
 		return err
+	}
+	if err := ctx.Err(); err != nil {
+		return commitError(ctx, err) // nobody waits for it any more
 	}
 	ctx, cancel := context.WithTimeout(ctx, commitTimeout)
 	defer cancel()
@@ -80,7 +85,7 @@ func (c *Commits) Commit(ctx context.Context, group string, layouts []stream.Lay
 	if is(err, ckafka.ErrTransactionalIDAuthorizationFailed) {
 		err = c.plain(ctx, group, offsets)
 	}
-	return commitError(ctx, err)
+	return onGroup(group).of(commitError(ctx, err))
 }
 
 // present leaves out the streams that were deleted, or made anew. librdkafka
@@ -104,7 +109,7 @@ func (c *Commits) present(ctx context.Context, layouts []stream.Layout) ([]strea
 		switch {
 		case is(d.Error, ckafka.ErrUnknownTopicOrPart):
 		case d.Error.Code() != ckafka.ErrNoError:
-			return nil, toError(d.Error)
+			return nil, onTopic("DESCRIBE", names[i]).of(toError(d.Error))
 		case d.TopicID.String() == layouts[i].TopicID:
 			found = append(found, layouts[i])
 		}
@@ -173,9 +178,13 @@ func (c *Commits) open(ctx context.Context) error {
 	if c.closed {
 		return errClosed
 	}
+	if c.producer != nil && c.cluster.stale(c.number) {
+		c.giveUp()
+	}
 	if c.producer != nil {
 		return nil
 	}
+	c.number = c.cluster.creds.number()
 	cfg, err := c.cluster.config(ckafka.ConfigMap{
 		"transactional.id":       c.id,
 		"transaction.timeout.ms": int(transactionTimeout.Milliseconds()),
@@ -238,7 +247,7 @@ func (c *Commits) Committed(ctx context.Context, group string) ([]stream.At, err
 		err = partitionError(r.ConsumerGroupsTopicPartitions)
 	}
 	if err != nil {
-		return nil, commitError(ctx, err)
+		return nil, onGroup(group).of(commitError(ctx, err))
 	}
 	var all []stream.At
 	for _, g := range r.ConsumerGroupsTopicPartitions {

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"maps"
 	"slices"
 	"time"
@@ -16,6 +17,11 @@ import (
 // offsets, commits nothing, and says when it reaches the end. librdkafka wants
 // a group name all the same.
 func (c *Cluster) consumer(own ckafka.ConfigMap) (*ckafka.Consumer, error) {
+	return c.consumerAs(c.creds.current.Load(), own)
+}
+
+// consumerAs is consumer with given credentials.
+func (c *Cluster) consumerAs(i *identity, own ckafka.ConfigMap) (*ckafka.Consumer, error) {
 	base := ckafka.ConfigMap{
 		"group.id":                 c.group,
 		"enable.auto.commit":       false,
@@ -27,7 +33,7 @@ func (c *Cluster) consumer(own ckafka.ConfigMap) (*ckafka.Consumer, error) {
 		"statistics.interval.ms":   0,
 	}
 	maps.Copy(base, own)
-	cfg, err := c.config(base)
+	cfg, err := c.configAs(i, base)
 	if err != nil {
 		return nil, err
 	}
@@ -37,6 +43,13 @@ func (c *Cluster) consumer(own ckafka.ConfigMap) (*ckafka.Consumer, error) {
 	}
 	c.refresh("consumer", consumer) // else questions that come before the first poll wait for a token
 	return consumer, nil
+}
+
+// closed ends a consumer that is of no use any more.
+func (c *Cluster) closed(client string, consumer *ckafka.Consumer) {
+	if err := consumer.Close(); err != nil {
+		c.log.Debug("a consumer did not close well", slog.String("client", client), slog.Any("error", err))
+	}
 }
 
 // record decodes a message of a stream.

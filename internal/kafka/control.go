@@ -34,6 +34,34 @@ func openControl(cfg ckafka.ConfigMap) (*control, error) {
 	return &control{producer: producer, admin: admin}, nil
 }
 
+// renew replaces the handle by one with other properties, when the questions
+// under way are answered. After close it does nothing.
+func (c *control) renew(cfg ckafka.ConfigMap) error {
+	next, err := openControl(cfg)
+	if err != nil {
+		return err
+	}
+	c.inside.Lock()
+	old, gone := c.producer, c.gone
+	if !gone {
+		c.producer, c.admin = next.producer, next.admin
+	}
+	c.inside.Unlock()
+	if gone {
+		next.close()
+		return errClosed
+	}
+	old.Close() // whose events end with it
+	return nil
+}
+
+// events gives those of the present handle.
+func (c *control) events() chan ckafka.Event {
+	c.inside.RLock()
+	defer c.inside.RUnlock()
+	return c.producer.Events()
+}
+
 // close waits for the questions under way, and frees the handle, which also
 // ends its events.
 func (c *control) close() {

@@ -55,17 +55,16 @@ func (f finding) Error() string {
 // itself, and takes librdkafka's word for what only a login shows. It works
 // while the cluster cannot be reached, and never otherwise.
 type doctor struct {
-	prober prober
-	reach  *reachability
-	log    *slog.Logger
+	options func() Options // what to reach Kafka with now
+	reach   *reachability
+	log     *slog.Logger
 
 	mu    sync.Mutex
 	heard finding // from librdkafka, since the cluster was reached last
 }
 
-func newDoctor(o Options, r *reachability, log *slog.Logger) *doctor {
-	o, _ = o.effective() // what is wrong with them the clients refuse
-	return &doctor{prober: prober{o}, reach: r, log: log}
+func newDoctor(o func() Options, r *reachability, log *slog.Logger) *doctor {
+	return &doctor{options: o, reach: r, log: log}
 }
 
 // listen takes an error that one of the clients reports.
@@ -73,7 +72,7 @@ func (d *doctor) listen(err ckafka.Error) {
 	var f finding
 	switch err.Code() {
 	case ckafka.ErrAuthentication, ckafka.ErrSaslAuthenticationFailed, ckafka.ErrUnsupportedSaslMechanism:
-		f = d.prober.options.refusedLogin(err.String())
+		f = d.options().refusedLogin(err.String())
 	case ckafka.ErrSsl:
 		f = finding{encrypting, "TLS with the broker fails: see `ssl_context`", err.String()}
 	case ckafka.ErrTransport:
@@ -133,7 +132,7 @@ func (d *doctor) run(ctx context.Context) {
 // diagnose weighs what the servers show against what librdkafka was told: a
 // login that was refused went further than any step before it.
 func (d *doctor) diagnose(ctx context.Context) finding {
-	seen, heard := d.prober.examineAll(ctx), d.told()
+	seen, heard := prober{d.options()}.examineAll(ctx), d.told()
 	if seen.stage == nothingFound || heard.stage == loggingIn && seen.stage < loggingIn {
 		return heard
 	}
@@ -150,7 +149,7 @@ func (o Options) loginSuspect(noToken bool) string {
 	case m == gssapi:
 		return "the broker refuses `sasl_kerberos_principal`, or its ticket cannot be had with `sasl_kerberos_keytab`"
 	case m != oauthBearer:
-		return "the broker refuses `sasl_plain_username` or `sasl_plain_password` (" + m + ")"
+		return "the broker refuses " + o.SASL.loginKeys() + " (" + m + ")"
 	case o.SASL.OAuth.TokenFile != "":
 		if _, err := readToken(o.SASL.OAuth.TokenFile, time.Now()); err != nil {
 			return "`" + oauthKey + ".token_file`: " + err.Error()
@@ -159,10 +158,23 @@ func (o Options) loginSuspect(noToken bool) string {
 	case o.SASL.OAuth.TokenEndpointURL == "":
 		return "the broker refuses the token that `sasl.oauthbearer.config` in `kafka_settings` describes"
 	case noToken:
-		return "`" + oauthKey + ".token_endpoint_url` gives no token: see its `client_id`, `client_secret` and `scope`"
+		return "`" + oauthKey + ".token_endpoint_url` gives no token: see its `client_id`, `client_secret" + fileSuffix(o.SASL.OAuth.ClientSecretFile) + "` and `scope`"
 	default:
 		return "the broker refuses the token of `" + oauthKey + ".token_endpoint_url`"
 	}
+}
+
+// loginKeys names what says who logs in.
+func (s SASL) loginKeys() string {
+	return "`sasl_plain_username" + fileSuffix(s.UsernameFile) + "` or `sasl_plain_password" + fileSuffix(s.PasswordFile) + "`"
+}
+
+// fileSuffix ends the key of a secret that is in a file.
+func fileSuffix(path string) string {
+	if path == "" {
+		return ""
+	}
+	return "_file"
 }
 
 // Diagnosis says in one sentence, which names the configuration key to change,

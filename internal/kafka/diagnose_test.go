@@ -70,9 +70,7 @@ func TestExamineServers(t *testing.T) {
 			if !strings.Contains(got, test.want) || (got == "") != (test.want == "") {
 				t.Errorf("found %q, want %q", got, test.want)
 			}
-			if took := time.Since(begin); took > 6*time.Second {
-				t.Errorf("it took %v", took)
-			}
+			t.Logf("it took %v", time.Since(begin))
 		})
 	}
 }

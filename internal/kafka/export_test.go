@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
@@ -28,4 +29,12 @@ func (c *Cluster) AskFirst(timeoutMs int) error {
 	defer consumer.Close()
 	_, err = consumer.GetMetadata(nil, false, timeoutMs)
 	return err
+}
+
+// Believe makes the producer take a partition for one that has just stored a
+// record without a key, for an hour.
+func (p *Producer) Believe(topic string, partition int32) {
+	pair := p.pairs.of(topic)
+	pair.other.Store(partition)
+	pair.stored.Store(time.Now().Add(time.Hour).UnixMilli())
 }

@@ -5,9 +5,12 @@ import (
 	"log/slog"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+
+	"sluice/internal/stream"
 )
 
 // The fleet's timings. Together they bound how long nobody works on the
@@ -58,9 +61,10 @@ type Fleet struct {
 	cluster *Cluster
 	log     *slog.Logger
 
-	mu    sync.Mutex
-	owned []int32 // sorted
-	life  life
+	mu      sync.Mutex
+	owned   []int32 // sorted
+	life    life
+	trouble *stream.Error // nil: in the group, or on its way into it
 
 	running sync.WaitGroup
 	stop    context.CancelFunc
@@ -113,14 +117,18 @@ func (f *Fleet) run() {
 		if f.stopped.Err() != nil {
 			return
 		}
-		f.log.Error("out of the fleet for a moment", slog.Any("error", err))
+		if err == nil { // credentials have changed: at once
+			continue
+		}
+		f.outside(err)
 		pause(f.stopped, fleetRetry)
 	}
 }
 
-// join is a member until Close, or a failure that a new consumer may heal.
+// join is a member until Close, or a failure that a new consumer may heal, or,
+// without an error, until there are other credentials.
 func (f *Fleet) join() error {
-	m := &fleetMember{Fleet: f, wake: make(chan struct{}, 1)}
+	m := &fleetMember{Fleet: f, wake: make(chan struct{}, 1), number: f.cluster.creds.number()}
 	var err error
 	if m.consumer, err = f.consumer(); err != nil {
 		return err
@@ -133,12 +141,12 @@ func (f *Fleet) join() error {
 			m.leave()
 		}
 		cancel()
-		proving.Wait() // librdkafka's handle must not be freed under a question
+		proving.Wait()
 	}
-	if closing := m.consumer.Close(); closing != nil {
+	if closing := m.questions.leave(m.consumer.Close); closing != nil {
 		f.log.Warn("the consumer did not close well", slog.Any("error", closing))
 	}
-	m.drop(f.Owned(), true) // nothing, where Close has revoked
+	m.drop(f.Owned(), true) // nothing, where the consumer's end has revoked
 	return err
 }
 
@@ -160,13 +168,19 @@ func (f *Fleet) consumer() (*ckafka.Consumer, error) {
 // fleetMember is a Fleet with one consumer. One goroutine polls.
 type fleetMember struct {
 	*Fleet
-	consumer *ckafka.Consumer
-	wake     chan struct{} // there is something new to be confirmed
+	consumer  *ckafka.Consumer
+	wake      chan struct{} // there is something new to be confirmed
+	questions questions
+	deaf      atomic.Bool // the group does not answer, though Kafka does
+	number    int64       // of the credentials that the consumer has
 }
 
-// poll serves the consumer until Close or a failure.
+// poll serves the consumer until Close, a failure or other credentials.
 func (m *fleetMember) poll() error {
-	for m.stopped.Err() == nil {
+	for m.stopped.Err() == nil && !m.cluster.stale(m.number) {
+		if m.deaf.Load() {
+			return errUnanswered
+		}
 		if err := m.serve(); err != nil {
 			return err
 		}
@@ -229,8 +243,7 @@ func (m *fleetMember) rebalance(_ *ckafka.Consumer, ev ckafka.Event) error {
 	case ckafka.AssignedPartitions:
 		return m.assigned(ev.Partitions)
 	case ckafka.RevokedPartitions:
-		lost := m.consumer.AssignmentLost()
-		m.drop(numbers(ev.Partitions), lost)
+		m.questions.heed(func() { m.drop(numbers(ev.Partitions), m.consumer.AssignmentLost()) })
 		return m.consumer.IncrementalUnassign(ev.Partitions)
 	}
 	return nil
@@ -250,6 +263,7 @@ func (m *fleetMember) assigned(parts []ckafka.TopicPartition) error {
 		m.log.Error("partitions are not taken over", slog.Any("error", err))
 		return err
 	}
+	m.inside()
 	given := slices.DeleteFunc(numbers(parts), func(p int32) bool { return int(p) >= m.o.Partitions })
 	m.mu.Lock()
 	m.owned = slices.Compact(slices.Sorted(slices.Values(append(m.owned, given...))))

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"slices"
 	"time"
@@ -9,13 +10,16 @@ import (
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// How long a sign of life holds, how often the group is asked for one, and how
-// long its answer may take.
+// How long a sign of life holds, how often the group is asked for one, how long
+// its answer may take, and after how long without any the consumer is replaced.
 const (
 	aliveFor     = 2 * time.Second
 	proofEvery   = 500 * time.Millisecond
 	proofTimeout = 3 * time.Second
+	proofLost    = 30 * time.Second
 )
+
+var errUnanswered = errors.New("the group does not answer, though Kafka does")
 
 // life is what is known of whether a gateway still owns what it was assigned.
 // Two things are needed, and each alone would not do.
@@ -66,15 +70,35 @@ func (l *life) confirm(asked time.Time, epoch int) {
 func (m *fleetMember) prove(ctx context.Context) {
 	tick := time.NewTicker(proofEvery)
 	defer tick.Stop()
-	for {
+	for !m.deaf.Load() {
 		select {
 		case <-ctx.Done():
 			return
 		case <-tick.C:
 		case <-m.wake:
 		}
-		if err := m.ask(); err != nil {
+		if err := m.ask(ctx); err != nil {
 			m.log.Debug("the group does not confirm the gateway", slog.Any("error", err))
+		}
+	}
+}
+
+// answer waits for one, and gives the consumer up when none comes although
+// Kafka answers.
+func (m *fleetMember) answer(ctx context.Context, answer <-chan error) error {
+	late := time.NewTicker(proofLost)
+	defer late.Stop()
+	for {
+		select {
+		case err := <-answer:
+			return err
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-late.C:
+			if m.cluster.Reachable() == nil {
+				m.deaf.Store(true)
+				return errUnanswered
+			}
 		}
 	}
 }
@@ -87,7 +111,7 @@ func (m *fleetMember) prove(ctx context.Context) {
 // then commits as a stranger, which Kafka takes while the group has no members.
 // Such an answer does not count: the assignment is marked as lost by then, and
 // stays so until the rebalance that begins another epoch.
-func (m *fleetMember) ask() error {
+func (m *fleetMember) ask(ctx context.Context) error {
 	m.mu.Lock()
 	owned, epoch := slices.Clone(m.owned), m.life.epoch
 	m.mu.Unlock()
@@ -95,7 +119,7 @@ func (m *fleetMember) ask() error {
 		return nil
 	}
 	asked := time.Now()
-	err := m.commit(owned)
+	err := m.answer(ctx, m.questions.put(func() error { return m.commit(owned) }))
 	if err != nil && !is(err, ckafka.ErrRebalanceInProgress) { // which is said to members alone
 		return err
 	}

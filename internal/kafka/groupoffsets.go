@@ -3,7 +3,6 @@ package kafka
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"hash/fnv"
 	"log/slog"
@@ -11,7 +10,6 @@ import (
 	"sync/atomic"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
-	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/internal/stream"
@@ -62,7 +60,7 @@ func NewOffsets(c *Cluster, topics stream.Topics) *Offsets {
 }
 
 func (o *Offsets) open() error {
-	opts, err := o.cluster.opts.wire()
+	opts, err := wire(o.cluster.creds.options)
 	if err != nil {
 		return err
 	}
@@ -127,6 +125,18 @@ func (o *Offsets) Commit(ctx context.Context, group string, offsets []stream.Gro
 	})
 }
 
+// Forget deletes a group with all its offsets; one that nobody knows is no error.
+// Errors: GroupActive when the group has members, Forbidden without the right to
+// DELETE it, KafkaUnavailable.
+func (o *Offsets) Forget(ctx context.Context, group string) error {
+	return o.take(ctx, group, func(ctx context.Context, l *lane) error {
+		if l.client == nil {
+			return o.remove(ctx, group)
+		}
+		return forget(ctx, l.client, group)
+	})
+}
+
 func compareOffsets(a, b stream.GroupOffset) int {
 	return cmp.Or(cmp.Compare(a.Stream, b.Stream), cmp.Compare(a.Number, b.Number))
 }
@@ -152,7 +162,7 @@ func (o *Offsets) take(ctx context.Context, group string, ask func(context.Conte
 	}
 	defer func() { <-l.turns }()
 	if err := ask(ctx, l); err != nil {
-		return offsetsError(ctx, err)
+		return onGroup(group).of(offsetsError(ctx, err))
 	}
 	return nil
 }
@@ -166,11 +176,9 @@ func overloadedOffsets(cause error) error {
 // offsetsError makes the gateway's error of one of either library: Kafka's codes
 // are the same in both.
 func offsetsError(ctx context.Context, err error) error {
-	if theirs, ok := errors.AsType[*kerr.Error](err); ok {
-		err = ckafka.NewError(ckafka.ErrorCode(theirs.Code), err.Error(), false)
-	}
+	err = kafkaError(err)
 	switch {
-	case is(err, ckafka.ErrUnknownMemberID, ckafka.ErrIllegalGeneration, ckafka.ErrRebalanceInProgress, ckafka.ErrStaleMemberEpoch, ckafka.ErrFencedMemberEpoch):
+	case is(err, ckafka.ErrUnknownMemberID, ckafka.ErrIllegalGeneration, ckafka.ErrRebalanceInProgress, ckafka.ErrStaleMemberEpoch, ckafka.ErrFencedMemberEpoch, ckafka.ErrNonEmptyGroup):
 		return stream.Errorf(stream.GroupActive, "the group has members: another program reads as it; end that program, or give the subscription a group of its own").Because(err)
 	case is(err, ckafka.ErrOffsetMetadataTooLarge):
 		return stream.Errorf(stream.InvalidRequest, "the brokers take less metadata with an offset than there is; ask who runs Kafka to raise offset.metadata.max.bytes to 4096").Because(err)
@@ -219,4 +227,21 @@ func (o *Offsets) alter(ctx context.Context, group string, offsets []stream.Grou
 		err = partitionError(r.ConsumerGroupsTopicPartitions)
 	}
 	return err
+}
+
+// remove deletes a group through librdkafka.
+func (o *Offsets) remove(ctx context.Context, group string) error {
+	h := o.cluster.handle
+	r, err := use(h, func() (ckafka.DeleteConsumerGroupsResult, error) {
+		return h.admin.DeleteConsumerGroups(ctx, []string{group}, ckafka.SetAdminRequestTimeout(callTimeout))
+	})
+	if err != nil {
+		return err
+	}
+	for _, g := range r.ConsumerGroupResults {
+		if g.Error.Code() != ckafka.ErrNoError && g.Error.Code() != ckafka.ErrGroupIDNotFound {
+			return g.Error
+		}
+	}
+	return nil
 }

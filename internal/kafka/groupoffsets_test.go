@@ -258,3 +258,26 @@ func withTokenFile(t *testing.T, o kafka.Options) kafka.Options {
 	write(t, path, validFor(t, time.Hour))
 	return withToken(o, path)
 }
+
+// What a deleted subscription had committed is deleted; a group that nobody
+// knows is as good as deleted.
+func TestOffsetsAreForgotten(t *testing.T) {
+	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
+		t.Parallel()
+		k := newKeeper(t, b)
+		b.Topic(t, "left", 2, nil)
+		l := k.there("left")[0]
+		group := b.Prefix() + "left"
+		if err := k.Commit(t.Context(), group, []stream.GroupOffset{groupOffset(l, 0, 3, "a"), groupOffset(l, 1, 5, "b")}); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if err := k.Forget(t.Context(), group); err != nil {
+				t.Fatal(err)
+			}
+			if left, err := k.Committed(t.Context(), group); err != nil || len(left) != 0 {
+				t.Errorf("%v, %v", left, err)
+			}
+		}
+	})
+}

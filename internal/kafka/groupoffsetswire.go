@@ -36,6 +36,18 @@ func (o *Offsets) fetch(ctx context.Context, c *kgo.Client, group string) ([]str
 	return all, nil
 }
 
+// forget deletes a group through franz-go.
+func forget(ctx context.Context, c *kgo.Client, group string) error {
+	answer, err := kadm.NewClient(c).DeleteGroup(ctx, group)
+	if err == nil {
+		err = answer.Err
+	}
+	if errors.Is(err, kerr.GroupIDNotFound) {
+		return nil
+	}
+	return err
+}
+
 // send commits through franz-go, as one who is no member.
 func (o *Offsets) send(ctx context.Context, c *kgo.Client, group string, offsets []stream.GroupOffset) error {
 	req, err := o.request(group, offsets)

@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"context"
-	"log/slog"
 	"testing"
 	"time"
 
@@ -39,7 +38,7 @@ func startWith(t *testing.T, b *kafkatest.Broker, options kafka.Options, change 
 	g.Cluster, err = kafka.NewCluster(kafka.ClusterOptions{
 		Kafka:      options,
 		Group:      b.Prefix() + "readers",
-		Log:        slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Log:        kafkatest.Log(t),
 		Registerer: g.metrics,
 	})
 	if err != nil {

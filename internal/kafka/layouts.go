@@ -36,7 +36,7 @@ func (r *Readers) Layouts(ctx context.Context, pattern stream.Pattern) ([]stream
 			switch {
 			case is(d.Error, ckafka.ErrUnknownTopicOrPart, ckafka.ErrUnknownTopic), is(d.Error, ckafka.ErrTopicAuthorizationFailed) && !plain:
 			case d.Error.Code() != ckafka.ErrNoError:
-				return nil, toError(d.Error)
+				return nil, onTopic("DESCRIBE", d.Name).of(toError(d.Error))
 			case len(d.Partitions) > 0: // else it is being made
 				layouts = append(layouts, stream.Layout{Stream: id, TopicID: d.TopicID.String(), Partitions: len(d.Partitions)})
 			}

@@ -50,6 +50,19 @@ func (l *Log) read() (began bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	l.restart(begins)
+	for l.stopped.Err() == nil && err == nil {
+		var assigned bool
+		assigned, err = l.readOn(ends)
+		began = began || assigned
+	}
+	return began, err
+}
+
+// readOn reads from where the log is, until an error, or until there are other
+// credentials. It tells whether it came so far as to read.
+func (l *Log) readOn(ends []int64) (began bool, err error) {
+	number := l.Cluster.creds.number()
 	c, err := l.Cluster.consumer(ckafka.ConfigMap{
 		"isolation.level":                    "read_uncommitted",
 		"fetch.wait.max.ms":                  100,
@@ -63,18 +76,24 @@ func (l *Log) read() (began bool, err error) {
 			l.log.Warn("cannot close the log's consumer", slog.Any("error", err))
 		}
 	}()
-	if err := c.Assign(l.from(begins)); err != nil {
+	if err := c.Assign(l.from(l.nexts())); err != nil {
 		return false, err
 	}
-	l.restart(begins)
 	l.problem.Store(nil)
-	for l.stopped.Err() == nil {
+	for l.stopped.Err() == nil && !l.Cluster.stale(number) {
 		l.announce(ends)
 		if err := l.take(c, c.Poll(int(pollInterval.Milliseconds()))); err != nil {
 			return true, err
 		}
 	}
 	return true, nil
+}
+
+// nexts gives the next offsets to read.
+func (l *Log) nexts() []int64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.next)
 }
 
 // prepare gives the log's bounds; it makes the topic if there is none.

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"maps"
 	"slices"
@@ -87,7 +88,10 @@ type Member struct {
 	places   map[stream.Partition]memberPlace
 	left     map[stream.Partition]memberPlace // where this member was in what it gave up
 	held     bool
+	number   int64 // of the credentials that the consumer has
 	failed   error // what went wrong in a rebalance
+
+	questions questions
 }
 
 // memberPlace is where a member is in a partition.
@@ -118,7 +122,8 @@ func (m *Member) open() error {
 	if m.o.CommitEvery > 0 {
 		own["auto.commit.interval.ms"] = max(1, int(m.o.CommitEvery.Milliseconds()))
 	}
-	configured, err := m.cluster.opts.clientConfig()
+	m.number = m.cluster.creds.number()
+	configured, err := m.cluster.creds.options().clientConfig()
 	if err != nil {
 		return err
 	}
@@ -199,6 +204,11 @@ func (m *Member) at(p stream.Partition, next int64) ckafka.TopicPartition {
 // membership: Forbidden, GroupActive when the group's other members share no
 // assignment strategy with the gateway, KafkaUnavailable.
 func (m *Member) Poll(d time.Duration) error {
+	if m.cluster.stale(m.number) {
+		if err := m.renew(); err != nil {
+			return err
+		}
+	}
 	switch ev := m.consumer.Poll(int(d.Milliseconds())).(type) {
 	case nil:
 	case *ckafka.Message:
@@ -258,14 +268,26 @@ func (m *Member) trouble(err ckafka.Error) error {
 		return nil
 	case ckafka.ErrGroupMaxSizeReached:
 		return stream.Errorf(stream.Overloaded, "Kafka takes no more members into the group (group.max.size)").Because(err)
-	case ckafka.ErrGroupAuthorizationFailed, ckafka.ErrTopicAuthorizationFailed, ckafka.ErrInvalidGroupID, ckafka.ErrInvalidSessionTimeout:
-		return toError(err)
+	case ckafka.ErrTopicAuthorizationFailed:
+		return m.unreadable(toError(err))
+	case ckafka.ErrGroupAuthorizationFailed, ckafka.ErrInvalidGroupID, ckafka.ErrInvalidSessionTimeout:
+		return onGroup(m.o.Group).of(toError(err))
 	}
 	m.cluster.event("member", m.consumer, err)
 	if err.IsFatal() {
 		return toError(err)
 	}
 	return nil
+}
+
+// unreadable names in an error what may not be read. librdkafka does not say
+// which of the topics it was.
+func (m *Member) unreadable(err error) error {
+	var names []string
+	for _, id := range slices.Sorted(maps.Keys(m.layouts)) {
+		names = append(names, m.o.Topics.Topic(id))
+	}
+	return onTopic("READ", enumerate(names, "or")).of(err)
 }
 
 // fallBack joins again with the strategies of ordinary consumers, when the
@@ -276,13 +298,28 @@ func (m *Member) fallBack(cause error) error {
 	}
 	m.log.Info("the group's members do not rebalance cooperatively, joining as they do", slog.String("strategy", eager))
 	m.strategy = eager
-	if err := m.Close(); err != nil {
+	if err := m.consumer.Close(); err != nil {
 		m.log.Debug("a consumer did not close well", slog.Any("error", err))
 	}
 	if err := m.open(); err != nil {
 		return err
 	}
 	m.held = false
+	return m.subscribe()
+}
+
+// renew joins the group again, with the credentials there are now. What was
+// stored is committed before, so this is a rebalance like any other.
+func (m *Member) renew() error {
+	m.log.Info("credentials have changed, joining again")
+	if err := m.Close(); errors.Is(err, errLeftBehind) {
+		return err
+	} else if err != nil {
+		m.log.Debug("a consumer did not close well", slog.Any("error", err))
+	}
+	if err := m.open(); err != nil {
+		return err
+	}
 	return m.subscribe()
 }
 
@@ -322,9 +359,11 @@ func (m *Member) Hold(hold bool) error {
 	return nil
 }
 
-// Close commits what was stored, and leaves the group at once.
+// Close commits what was stored, and leaves the group at once. Where Kafka does
+// not answer it returns after seconds, with an error, and the member leaves when
+// it does.
 func (m *Member) Close() error {
-	if err := m.consumer.Close(); err != nil {
+	if err := m.questions.leave(m.consumer.Close); err != nil {
 		return toError(err)
 	}
 	return nil

@@ -197,7 +197,11 @@ func (m *member) leave() {
 func (m *member) set(layouts []stream.Layout) {
 	m.g.t.Helper()
 	result := make(chan error, 1)
-	m.do <- func() { result <- m.consumer.SetStreams(layouts) }
+	select {
+	case m.do <- func() { result <- m.consumer.SetStreams(layouts) }:
+	case <-m.done:
+		m.g.t.Fatal("the member ended: ", m.err)
+	}
 	if err := <-result; err != nil {
 		m.g.t.Fatal(err)
 	}
@@ -287,67 +291,6 @@ func (g *team) produceMore(id string, partitions int, name string) {
 	g.t.Helper()
 	for p := range partitions {
 		g.b.Produce(g.t, &kgo.Record{Topic: g.topics().Topic(id), Partition: int32(p), Value: []byte(name + strconv.Itoa(p))})
-	}
-}
-
-// A stream that is made anew while it is read begins anew, after a gap in each
-// partition that was read; so does one that was made anew while nobody read.
-func TestMemberReadsAStreamMadeAnew(t *testing.T) {
-	t.Parallel()
-	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
-		t.Parallel()
-		g := newTeam(t, b)
-		topic := b.Topic(t, "anew", 1, nil)
-		m := g.join(g.layouts("anew"))
-		g.fill("anew", 1, 5)
-		g.await(5, m)
-		again := func(n int) {
-			t.Helper()
-			if err := g.admin.Delete(t.Context(), topic); err != nil {
-				t.Fatal(err)
-			}
-			if _, err := g.admin.Create(t.Context(), stream.TopicSpec{Name: topic, Partitions: 1}); err != nil {
-				t.Fatal(err)
-			}
-			for i := range n {
-				g.b.Produce(t, &kgo.Record{Topic: topic, Value: fmt.Appendf(nil, "new %d of %d", i, n)})
-			}
-		}
-		again(8)
-		kafkatest.Eventually(t, patience, func() error { // as groups does, once a second
-			m.set(g.layouts("anew"))
-			if got := len(values(m)); got != 5+8 {
-				return fmt.Errorf("%d values", got)
-			}
-			return nil
-		})
-		want := []stream.Gap{{Partition: stream.Partition{Stream: "anew"}, From: 5}}
-		if d := cmp.Diff(want, m.gaps); d != "" {
-			t.Errorf("gaps (-want +got):\n%s", d)
-		}
-		m.leave()
-		if d := cmp.Diff(map[int32]int64{0: 8}, g.committed("anew")); d != "" {
-			t.Errorf("committed (-want +got):\n%s", d)
-		}
-
-		again(9)
-		kadmCommit(t, g, topic, "topic=another", 3) // a broker that forgets nothing
-		m = g.join(g.layouts("anew"))
-		g.await(9, m)
-		want[0].From = 3
-		if d := cmp.Diff(want, m.gaps); d != "" {
-			t.Errorf("gaps (-want +got):\n%s", d)
-		}
-	})
-}
-
-// kadmCommit commits an offset as a client that is no gateway.
-func kadmCommit(t *testing.T, g *team, topic, metadata string, offset int64) {
-	t.Helper()
-	os := kadm.Offsets{}
-	os.Add(kadm.Offset{Topic: topic, At: offset, LeaderEpoch: -1, Metadata: metadata})
-	if err := kadm.NewClient(g.b.Client(t)).CommitAllOffsets(t.Context(), g.group, os); err != nil {
-		t.Fatal(err)
 	}
 }
 

@@ -18,6 +18,11 @@ type metrics struct {
 	logOffset    *prometheus.GaugeVec
 
 	fleetPartitions prometheus.Gauge
+	fleetRefused    prometheus.Gauge
+
+	expiry   *prometheus.GaugeVec
+	renewals prometheus.Counter
+	refused  prometheus.Gauge
 
 	queueRecords *prometheus.GaugeVec
 	queueBytes   *prometheus.GaugeVec
@@ -50,6 +55,16 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		logOffset: gauge("log_offset", "Next offset that a replicated log of the gateway's own state will read; of several partitions their sum.", "log"),
 		fleetPartitions: f.NewGauge(prometheus.GaugeOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "fleet_partitions", Help: "Partitions of the subscriptions that this gateway works for.",
+		}),
+		fleetRefused: f.NewGauge(prometheus.GaugeOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "fleet_refused", Help: "1 while Kafka does not let this gateway share in the deliveries; readiness and the log say why.",
+		}),
+		expiry: gauge("tls_expiry_timestamp_seconds", "When what the gateway uses to meet Kafka ends, as Unix time: its certificate (client), the last of the CAs (ca), the first of the revocation lists (crl).", "of"),
+		renewals: f.NewCounter(prometheus.CounterOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "credentials_renewals_total", Help: "Changes of credentials on disk that the gateway has taken over.",
+		}),
+		refused: f.NewGauge(prometheus.GaugeOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "credentials_refused", Help: "1 while the credentials on disk are not used, for something is wrong with them.",
 		}),
 		queueRecords: gauge("client_queue_records", "Records in librdkafka's queues.", "client"),
 		queueBytes:   gauge("client_queue_bytes", "Bytes of the records in librdkafka's queues.", "client"),

@@ -2,7 +2,6 @@ package kafka_test
 
 import (
 	"fmt"
-	"log/slog"
 	"strings"
 	"sync"
 	"testing"
@@ -58,7 +57,7 @@ func TestMetricsMove(t *testing.T) {
 	reg := prometheus.NewRegistry()
 	c, err := kafka.NewCluster(kafka.ClusterOptions{
 		Kafka: kafka.Options{BootstrapServers: []string{b.Addr}, Settings: map[string]string{"statistics.interval.ms": "100"}},
-		Group: "readers", Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: reg,
+		Group: "readers", Log: kafkatest.Log(t), Registerer: reg,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ type tokenHolder interface {
 // 10 s after it was told that there is none. Tokens of an endpoint it fetches
 // itself.
 func (c *Cluster) refresh(client string, h tokenHolder) {
-	path := c.opts.SASL.OAuth.TokenFile
+	path := c.creds.files.SASL.OAuth.TokenFile
 	if path == "" {
 		return
 	}

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"time"
 
@@ -105,7 +104,7 @@ func (r *Readers) partitionError(p place, err error) error {
 	case e.Code == stream.UnknownStream:
 		return stream.Errorf(stream.UnknownStream, "the stream %s does not exist", id).WithOutcome(e.Outcome).Because(err)
 	default:
-		return e
+		return onTopic("READ", p.topic).of(e)
 	}
 }
 
@@ -165,14 +164,10 @@ func (c *Cluster) listOffsets(ctx context.Context, places []place, spec ckafka.O
 			return nil, err
 		}
 		var stale []place
-		for tp, a := range answers {
-			o := offset{value: int64(a.Offset)}
-			if a.Error.Code() != ckafka.ErrNoError {
-				o.err = a.Error
-			}
-			found[placeOf(tp)] = o
+		for p, o := range answers {
+			found[p] = o
 			if is(o.err, staleLeader...) || is(o.err, staleLayout...) {
-				stale = append(stale, placeOf(tp))
+				stale = append(stale, p)
 			}
 		}
 		if places, err = lookAgain(ctx, c.handle, stale, found); err != nil {
@@ -192,16 +187,31 @@ var (
 	staleLayout = []ckafka.ErrorCode{ckafka.ErrUnknownPartition, ckafka.ErrUnknownTopic, ckafka.ErrUnknownTopicOrPart, ckafka.ErrNoent}
 )
 
-// askOffsets asks once. An error of the whole call that is about partitions is
-// given to each of them: librdkafka answers so where it can ask about none.
-func (c *Cluster) askOffsets(ctx context.Context, places []place, spec ckafka.OffsetSpec, isolation string) (map[ckafka.TopicPartition]ckafka.ListOffsetsResultInfo, error) {
-	question := make(map[ckafka.TopicPartition]ckafka.OffsetSpec, len(places))
-	seen := make(map[place]bool, len(places))
-	for _, p := range places {
-		if !seen[p] { // else librdkafka refuses the question
-			seen[p] = true
-			question[p.at(0)] = spec
-		}
+// askOffsets asks once.
+func (c *Cluster) askOffsets(ctx context.Context, places []place, spec ckafka.OffsetSpec, isolation string) (map[place]offset, error) {
+	if c.wire == nil {
+		return c.askOffsetsOfLibrdkafka(ctx, places, spec, isolation)
+	}
+	return askOffsets(ctx, c.wire, offsetsRequest(places, spec, isolation))
+}
+
+// askOffsetsOfLibrdkafka asks where only librdkafka knows how to log in. An
+// error of the whole call that is about partitions is given to each of them:
+// librdkafka answers so where it can ask about none.
+//
+// Where it does not know a partition's leader, librdkafka frees its question in
+// one thread while another still works on it, and the process may die. (Seen
+// with 2.11.1 under load, while topics were deleted.) So it is made to learn
+// the leaders just before.
+func (c *Cluster) askOffsetsOfLibrdkafka(ctx context.Context, places []place, spec ckafka.OffsetSpec, isolation string) (map[place]offset, error) {
+	found := make(map[place]offset, len(places))
+	there, err := lookAgain(ctx, c.handle, places, found)
+	if err != nil || len(there) == 0 {
+		return found, err
+	}
+	question := make(map[ckafka.TopicPartition]ckafka.OffsetSpec, len(there))
+	for _, p := range there {
+		question[p.at(0)] = spec
 	}
 	level := ckafka.IsolationLevelReadCommitted
 	if isolation != readCommitted {
@@ -216,17 +226,21 @@ func (c *Cluster) askOffsets(ctx context.Context, places []place, spec ckafka.Of
 	})
 	switch {
 	case err == nil:
-		return r.ResultInfos, nil
-	case is(err, slices.Concat(staleLeader, staleLayout)...):
-		theirs, _ := errors.AsType[ckafka.Error](err)
-		same := make(map[ckafka.TopicPartition]ckafka.ListOffsetsResultInfo, len(question))
-		for tp := range question {
-			same[tp] = ckafka.ListOffsetsResultInfo{Offset: -1, Error: theirs}
+		for tp, a := range r.ResultInfos {
+			o := offset{value: int64(a.Offset)}
+			if a.Error.Code() != ckafka.ErrNoError {
+				o.err = a.Error
+			}
+			found[placeOf(tp)] = o
 		}
-		return same, nil
+	case is(err, slices.Concat(staleLeader, staleLayout)...):
+		for _, p := range there {
+			found[p] = offset{value: -1, err: err}
+		}
 	default:
 		return nil, adminError(err)
 	}
+	return found, nil
 }
 
 // lookAgain makes a client learn of the partitions' topics anew. It gives the

@@ -33,7 +33,9 @@ type Options struct {
 type SASL struct {
 	Mechanism         string // PLAIN, SCRAM-SHA-256, SCRAM-SHA-512, OAUTHBEARER or GSSAPI; "" is PLAIN
 	Username          string // for PLAIN and SCRAM
+	UsernameFile      string // file that holds it, instead
 	Password          string
+	PasswordFile      string // file that holds it, instead
 	OAuth             OAuth  // for OAUTHBEARER
 	KerberosService   string // for GSSAPI: the brokers' service name; "" is kafka
 	KerberosDomain    string // for GSSAPI: librdkafka takes the broker's host name, so this is refused
@@ -47,6 +49,7 @@ type OAuth struct {
 	TokenEndpointURL string
 	ClientID         string
 	ClientSecret     string
+	ClientSecretFile string // file that holds it, instead
 	Scope            string
 	Extensions       map[string]string // SASL extensions, such as logicalCluster
 	TokenFile        string            // a JWT, read again before it expires
@@ -80,6 +83,8 @@ type Problem struct {
 // they name and asks librdkafka about its properties, but connects to nothing.
 func (o Options) Validate() []Problem {
 	o, problems := o.effective()
+	o, unread := o.withSecrets()
+	problems = append(problems, unread...)
 	problems = append(problems, o.checkBrokers()...)
 	problems = append(problems, o.checkSecurity(time.Now())...)
 	problems = append(problems, o.checkProperties()...)

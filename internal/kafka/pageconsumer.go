@@ -17,6 +17,7 @@ import (
 type pageConsumer struct {
 	readers  *Readers
 	consumer *ckafka.Consumer
+	number   int64           // of the credentials that it has
 	next     map[place]int64 // what is assigned, and between pages where it goes on
 	kept     []ckafka.Event  // messages and ends that were polled and belong to the next page
 	since    time.Time       // when the last page ended
@@ -142,7 +143,7 @@ func (c *pageConsumer) failure(ctx context.Context, p *page, err ckafka.Error) e
 	case is(err, mayBeGone...):
 		return c.settle(ctx, p, false)
 	case is(err, ckafka.ErrTopicAuthorizationFailed):
-		return toError(err)
+		return p.unreadable(toError(err))
 	}
 	c.readers.cluster.event("pages", c.consumer, err)
 	return nil

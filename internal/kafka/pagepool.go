@@ -93,6 +93,7 @@ func (r *Readers) take(ctx context.Context, spans []*span) (*pageConsumer, error
 	if c := r.choose(spans); c != nil {
 		return c, nil
 	}
+	number := r.cluster.creds.number()
 	consumer, err := r.cluster.consumer(ckafka.ConfigMap{
 		"queued.max.messages.kbytes": pageQueueKBytes,
 		"max.partition.fetch.bytes":  pagePartitionBytes,
@@ -106,7 +107,7 @@ func (r *Readers) take(ctx context.Context, spans []*span) (*pageConsumer, error
 		r.give(nil)
 		return nil, toError(err)
 	}
-	return &pageConsumer{readers: r, consumer: consumer, next: map[place]int64{}}, nil
+	return &pageConsumer{readers: r, consumer: consumer, number: number, next: map[place]int64{}}, nil
 }
 
 // choose takes an idle consumer out, or says that a new one is to be made.
@@ -168,7 +169,8 @@ func (r *Readers) upkeep() {
 	}
 }
 
-// upkeepOne serves the idle consumer that was served longest ago.
+// upkeepOne serves the idle consumer that was served longest ago. One with
+// credentials that have changed is given up; the next page makes another.
 func (r *Readers) upkeepOne() {
 	select {
 	case <-r.free:
@@ -183,6 +185,11 @@ func (r *Readers) upkeepOne() {
 	r.mu.Unlock()
 	if c == nil {
 		r.free <- struct{}{}
+		return
+	}
+	if r.cluster.stale(c.number) {
+		r.cluster.closed("pages", c.consumer)
+		r.give(nil)
 		return
 	}
 	c.rest()

@@ -75,6 +75,17 @@ func (r *Readers) read(ctx context.Context, p *page) (stream.Page, error) {
 	}
 }
 
+// unreadable names in an error what may not be read. librdkafka does not say
+// which of the topics it was.
+func (p *page) unreadable(err error) error {
+	var names []string
+	for at := range p.open {
+		names = append(names, at.topic)
+	}
+	slices.Sort(names)
+	return onTopic("READ", enumerate(slices.Compact(names), "or")).of(err)
+}
+
 // span is a span that is being read. Its From moves on with what was read.
 type span struct {
 	stream.Span

@@ -33,12 +33,13 @@ type ProducerOptions struct {
 // Records without a key stay with one partition for a while (KIP-480): a
 // request to the broker holds one partition's records, so that a record here
 // and a record there would be a round trip each. librdkafka does so by itself
-// only when it lingers.
+// only when it lingers. Two partitions at a time are better still: see pair.
 //
 // One cost of linger.ms 0 is known: while a batch of more than four records of
-// a partition is away, librdkafka's thread asks without a pause whether it can
-// send those that came since. A linger ends that, and makes a lone record wait
-// a millisecond, three times as long as everything else takes.
+// a partition is away, and nothing is ready for another one on that broker,
+// librdkafka's thread asks without a pause whether it can send those that came
+// since. A linger ends that, and makes a lone record wait a millisecond, three
+// times as long as everything else takes.
 var producerDefaults = ckafka.ConfigMap{
 	"linger.ms":                             0,
 	"max.in.flight.requests.per.connection": 1,
@@ -58,8 +59,10 @@ type Producer struct {
 	replicas *replicaWatch
 
 	timestamps timestampTypes
+	pairs      pairs
 	looks      singleflight.Group
 
+	denied   denial
 	current  atomic.Pointer[generation]
 	replaced sync.Mutex // held while a producer is replaced
 	closed   atomic.Bool
@@ -79,6 +82,8 @@ type generation struct {
 type pending struct {
 	topic     string
 	partition int32 // as it was asked for
+	chosen    int32 // the same, or what pair chose
+	pair      *pair // nil for a record with a key, or with a partition
 	queued    time.Time
 	timestamp time.Time // of the record; the delivery report has none
 	delivered func(stream.Report, error)
@@ -92,6 +97,7 @@ func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
 		return nil, err
 	}
 	p.start(g)
+	c.onRenewal(p.renewCredentials)
 	return p, nil
 }
 
@@ -139,27 +145,52 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 	if err := p.replicas.refuse(m.Topic); err != nil {
 		return err
 	}
+	if err := p.denied.error(m.Topic); err != nil {
+		return err
+	}
 	now := time.Now()
 	timestamp := m.Timestamp
 	if timestamp.IsZero() {
 		timestamp = now.Truncate(time.Millisecond)
 	}
-	msg := ckafka.Message{
-		TopicPartition: ckafka.TopicPartition{Topic: &m.Topic, Partition: m.Partition},
+	w := &pending{topic: m.Topic, partition: m.Partition, chosen: m.Partition, queued: now, timestamp: timestamp, delivered: delivered}
+	if m.Key == nil && m.Partition == stream.AnyPartition {
+		w.pair = p.pairs.of(m.Topic)
+		w.chosen = w.pair.choose(now)
+	}
+	err := p.place(&ckafka.Message{
+		TopicPartition: ckafka.TopicPartition{Topic: &m.Topic, Partition: w.chosen},
 		Key:            m.Key,
 		Value:          m.Value,
 		Timestamp:      timestamp,
 		Headers:        headers(m.Headers),
-		Opaque:         &pending{m.Topic, m.Partition, now, timestamp, delivered},
-	}
-	err := p.produce(&msg)
-	if err != nil && is(err, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrTopicAuthorizationFailed) {
-		err = p.produceAnew(&msg, err)
-	}
+		Opaque:         w,
+	}, w)
 	if err != nil {
-		return toError(err).WithOutcome(stream.NotStored)
+		return toError(p.denied.explain(m.Topic, err)).WithOutcome(stream.NotStored)
 	}
 	return nil
+}
+
+// place hands a message over. A partition that the pair chose may have gone
+// with an earlier topic of that name: then librdkafka chooses.
+func (p *Producer) place(m *ckafka.Message, w *pending) error {
+	err := p.produce(m)
+	if w.chosen != w.partition && isUnknown(err) {
+		w.pair.forget()
+		w.chosen, m.TopicPartition.Partition = w.partition, w.partition
+		err = p.produce(m)
+	}
+	if isUnknown(err) {
+		err = p.produceAnew(m, err)
+	}
+	return err
+}
+
+// isUnknown says whether err is about a topic or partition that librdkafka does
+// not know, or not any more.
+func isUnknown(err error) bool {
+	return err != nil && is(err, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrTopicAuthorizationFailed)
 }
 
 // produceAnew is for a message whose topic or partition librdkafka does not
@@ -223,6 +254,7 @@ func (p *Producer) serve(g *generation) {
 			p.report(ev)
 		case ckafka.Error:
 			p.cluster.event("producer", g.handle, ev)
+			p.denied.take(ev)
 			if ev.IsFatal() {
 				p.running.Go(func() { p.replace(g) })
 			}
@@ -244,9 +276,10 @@ func (g *generation) took(m *ckafka.Message) {
 }
 
 func (p *Producer) report(m *ckafka.Message) {
-	w := m.Opaque.(*pending)
-	p.cluster.metrics.delivery.Observe(time.Since(w.queued).Seconds())
+	w, now := m.Opaque.(*pending), time.Now()
+	p.cluster.metrics.delivery.Observe(now.Sub(w.queued).Seconds())
 	err := m.TopicPartition.Error
+	w.teach(m.TopicPartition.Partition, err, now)
 	switch {
 	case err == nil && m.TopicPartition.Offset < 0:
 		// The broker took the record for one that it has already, and has
@@ -258,7 +291,18 @@ func (p *Producer) report(m *ckafka.Message) {
 		// Why takes a question to the cluster, and the reports of others wait for nobody.
 		p.running.Go(func() { w.delivered(stream.Report{}, p.explain(w, err)) })
 	default:
-		w.delivered(stream.Report{}, toError(err))
+		w.delivered(stream.Report{}, p.denied.explain(w.topic, err))
+	}
+}
+
+// teach tells the record's pair how it went.
+func (w *pending) teach(partition int32, err error, now time.Time) {
+	switch {
+	case w.pair == nil:
+	case err == nil:
+		w.pair.learn(w.chosen, partition, now)
+	case w.chosen != w.partition:
+		w.pair.forget()
 	}
 }
 
@@ -401,22 +445,28 @@ func (p *Producer) look(topic string) error {
 // gives up the rest, and says how many records that were. Send fails from then
 // on, and a second call does nothing.
 func (p *Producer) Close(ctx context.Context) error {
-	p.replaced.Lock()
-	defer p.replaced.Unlock()
-	if p.closed.Swap(true) {
-		return nil
-	}
-	g := p.current.Load()
-	left := g.handle.Len()
-	for left > 0 && ctx.Err() == nil {
-		left = g.handle.Flush(100)
-	}
-	g.retire()
-	p.running.Wait()
+	left := p.end(ctx)
+	p.running.Wait() // outside the lock, which a replacement under way waits for
 	if left > 0 {
 		return fmt.Errorf("%d records were not acknowledged before the producer was closed", left)
 	}
 	return nil
+}
+
+// end closes the last generation, and gives the number of records given up.
+func (p *Producer) end(ctx context.Context) (left int) {
+	p.replaced.Lock()
+	defer p.replaced.Unlock()
+	if p.closed.Swap(true) {
+		return 0
+	}
+	g := p.current.Load()
+	left = g.handle.Len()
+	for left > 0 && ctx.Err() == nil {
+		left = g.handle.Flush(100)
+	}
+	g.retire()
+	return left
 }
 
 func isFatal(err error) bool {

@@ -28,15 +28,22 @@ type Reader struct {
 	cluster *Cluster
 	topics  stream.Topics
 	admin   *Admin
-	free    chan *ckafka.Consumer // nil: not made yet
+	free    chan *recordConsumer // nil: not made yet
 
 	idling sync.WaitGroup
 	stop   context.CancelFunc
 }
 
+// recordConsumer is a consumer, with the number of the credentials it has.
+type recordConsumer struct {
+	*ckafka.Consumer
+
+	number int64
+}
+
 // NewReader makes a reader. Its consumers start with the first reads.
 func NewReader(c *Cluster, topics stream.Topics) *Reader {
-	r := &Reader{cluster: c, topics: topics, admin: NewAdmin(c, 0), free: make(chan *ckafka.Consumer, readConsumers)}
+	r := &Reader{cluster: c, topics: topics, admin: NewAdmin(c, 0), free: make(chan *recordConsumer, readConsumers)}
 	for range readConsumers {
 		r.free <- nil
 	}
@@ -80,13 +87,13 @@ func (r *Reader) fetch(ctx context.Context, at ckafka.TopicPartition) (*ckafka.M
 	}
 	defer func() { r.free <- c }()
 	r.catchUp(c)
-	if err := check(ctx, c, at); err != nil {
+	if err := check(ctx, c.Consumer, at); err != nil {
 		return nil, err
 	}
 	if err := c.Assign([]ckafka.TopicPartition{at}); err != nil {
 		return nil, toError(err)
 	}
-	m, err := r.first(ctx, c, at)
+	m, err := r.first(ctx, c.Consumer, at)
 	if e := c.Unassign(); e != nil && err == nil {
 		err = toError(e)
 	}
@@ -109,6 +116,10 @@ func (r *Reader) idle(ctx context.Context) {
 		for range readConsumers { // the longest idle first
 			select {
 			case c := <-r.free:
+				if c != nil && r.cluster.stale(c.number) {
+					r.cluster.closed("reader", c.Consumer)
+					c = nil
+				}
 				if c != nil {
 					r.catchUp(c)
 				}
@@ -121,7 +132,7 @@ func (r *Reader) idle(ctx context.Context) {
 
 // catchUp takes what a consumer was told while nobody read with it: that its
 // token is about to expire, and errors which are over.
-func (r *Reader) catchUp(c *ckafka.Consumer) {
+func (r *Reader) catchUp(c *recordConsumer) {
 	for ev := c.Poll(0); ev != nil; ev = c.Poll(0) {
 		if _, expires := ev.(ckafka.OAuthBearerTokenRefresh); expires {
 			r.cluster.event("reader", c, ev)
@@ -136,7 +147,7 @@ func check(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicPartition) er
 	low, high, err := bounds(ctx, c, *at.Topic, at.Partition)
 	switch offset := int64(at.Offset); {
 	case err != nil:
-		return toError(err)
+		return onTopic("READ", *at.Topic).of(toError(err))
 	case offset < low:
 		return stream.Errorf(stream.UnknownRecord, "that record is gone: the partition begins at offset %d", low)
 	case offset >= high:
@@ -153,7 +164,7 @@ func (r *Reader) first(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicP
 		case *ckafka.Message:
 			switch err := ev.TopicPartition.Error; {
 			case err != nil:
-				return nil, readError(err)
+				return nil, onTopic("READ", *at.Topic).of(readError(err))
 			case ev.TopicPartition.Offset == at.Offset:
 				return ev, nil
 			default:
@@ -163,8 +174,8 @@ func (r *Reader) first(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicP
 			return nil, noRecord()
 		case ckafka.Error:
 			r.cluster.event("reader", c, ev)
-			if ev.Code() == ckafka.ErrAllBrokersDown {
-				return nil, toError(ev)
+			if is(ev, ckafka.ErrAllBrokersDown, ckafka.ErrTopicAuthorizationFailed) {
+				return nil, onTopic("READ", *at.Topic).of(toError(ev))
 			}
 		case ckafka.OAuthBearerTokenRefresh:
 			r.cluster.event("reader", c, ev)
@@ -173,7 +184,7 @@ func (r *Reader) first(ctx context.Context, c *ckafka.Consumer, at ckafka.TopicP
 	return nil, ended(ctx)
 }
 
-func (r *Reader) take(ctx context.Context) (*ckafka.Consumer, error) {
+func (r *Reader) take(ctx context.Context) (*recordConsumer, error) {
 	select {
 	case c := <-r.free:
 		if c != nil {
@@ -182,6 +193,7 @@ func (r *Reader) take(ctx context.Context) (*ckafka.Consumer, error) {
 	case <-ctx.Done():
 		return nil, stream.Errorf(stream.Overloaded, "too many records are being read one by one; try again a little later")
 	}
+	number := r.cluster.creds.number()
 	c, err := r.cluster.consumer(ckafka.ConfigMap{
 		"queued.min.messages":       1,
 		"fetch.queue.backoff.ms":    1, // with a queue of one record the default, a second, is what the next reader waits
@@ -190,8 +202,9 @@ func (r *Reader) take(ctx context.Context) (*ckafka.Consumer, error) {
 	})
 	if err != nil {
 		r.free <- nil
+		return nil, err
 	}
-	return c, err
+	return &recordConsumer{c, number}, nil
 }
 
 // Close ends the consumers; it waits for reads under way.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -45,7 +44,7 @@ func openCluster(t testing.TB, b *kafkatest.Broker, isolation string) *kafka.Clu
 		Kafka:          kafka.Options{BootstrapServers: []string{b.Addr}},
 		Group:          b.Prefix() + "readers",
 		IsolationLevel: isolation,
-		Log:            slog.New(slog.NewTextHandler(t.Output(), nil)),
+		Log:            kafkatest.Log(t),
 		Registerer:     prometheus.NewRegistry(),
 	})
 	if err != nil {

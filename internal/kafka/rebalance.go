@@ -39,14 +39,23 @@ func (m *Member) rebalance(_ *ckafka.Consumer, ev ckafka.Event) error {
 			m.failed = err
 		}
 	case ckafka.RevokedPartitions:
-		if err := m.revoked(ev.Partitions); err != nil {
+		m.questions.heed(func() { m.revoked(ev.Partitions) })
+		if err := m.unassign(ev.Partitions); err != nil {
 			m.failed = err
 		}
 	}
 	return nil
 }
 
-func (m *Member) revoked(parts []ckafka.TopicPartition) error {
+// unassign lets librdkafka let go; it commits what was stored before.
+func (m *Member) unassign(parts []ckafka.TopicPartition) error {
+	if m.incremental() {
+		return m.consumer.IncrementalUnassign(parts)
+	}
+	return m.consumer.Unassign()
+}
+
+func (m *Member) revoked(parts []ckafka.TopicPartition) {
 	var ps []stream.Partition
 	for _, tp := range parts {
 		if p, ok := m.partition(tp); ok {
@@ -59,11 +68,6 @@ func (m *Member) revoked(parts []ckafka.TopicPartition) error {
 		m.left[p] = m.places[p]
 		delete(m.places, p)
 	}
-	// librdkafka commits what was stored before it lets go.
-	if m.incremental() {
-		return m.consumer.IncrementalUnassign(parts)
-	}
-	return m.consumer.Unassign()
 }
 
 // incremental says whether the group rebalances cooperatively.
@@ -128,7 +132,7 @@ func (m *Member) committed(ctx context.Context, parts []ckafka.TopicPartition) (
 		}
 	}
 	if err != nil {
-		return nil, toError(err)
+		return nil, onGroup(m.o.Group).of(m.unreadable(toError(err)))
 	}
 	return answer, nil
 }
@@ -175,7 +179,19 @@ func (m *Member) pin(at []ckafka.TopicPartition) {
 			at[i].Metadata = new(commitMetadata(m.places[p].topicID))
 		}
 	}
-	if _, err := m.consumer.CommitOffsets(at); err != nil {
+	answer := m.questions.put(func() error {
+		_, err := m.consumer.CommitOffsets(at)
+		return err
+	})
+	late := time.NewTimer(memberTimeout)
+	defer late.Stop()
+	var err error
+	select {
+	case err = <-answer:
+	case <-late.C:
+		err = errUnanswered
+	}
+	if err != nil {
 		m.log.Warn("where the group begins is not committed", slog.Any("error", err))
 	}
 }

@@ -48,7 +48,7 @@ func TestRefresh(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			c := Cluster{opts: Options{SASL: SASL{OAuth: OAuth{TokenFile: test.file}}}, log: slog.New(slog.NewTextHandler(&log, nil))}
+			c := Cluster{creds: &credentials{files: Options{SASL: SASL{OAuth: OAuth{TokenFile: test.file}}}}, log: slog.New(slog.NewTextHandler(&log, nil))}
 			h := &holder{refuse: test.refuse}
 			c.refresh("reader", h)
 			c.refresh("reader", h)

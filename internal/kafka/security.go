@@ -75,29 +75,23 @@ func (o Options) secure(cfg ckafka.ConfigMap) error {
 	return nil
 }
 
+// configureTLS hands over texts, not paths: librdkafka reads files whenever a
+// client is made, and what is in them by then may be of no use. Only the
+// revocation list it takes from a file alone; see Cluster.config.
 func configureTLS(cfg ckafka.ConfigMap, c tlsconf.Context) error {
-	if c.CAPath != "" || c.CAFile != "" && c.CAData != "" { // librdkafka takes one source
-		bundle, err := c.CABundle()
-		if err != nil {
-			return err
-		}
-		c.CAFile, c.CAData = "", bundle
-	}
-	if c.KeyFile == "" && c.KeyData == "" { // it lies beside the certificate
-		c.KeyFile, c.KeyData = c.CertFile, c.CertData
+	texts, err := c.Texts()
+	if err != nil {
+		return err
 	}
 	identification := "https"
 	if c.SkipHostname {
 		identification = "none"
 	}
 	set(cfg, map[string]string{
-		"ssl.ca.location":                       c.CAFile,
-		"ssl.ca.pem":                            c.CAData,
-		"ssl.certificate.location":              c.CertFile,
-		"ssl.certificate.pem":                   c.CertData,
-		"ssl.key.location":                      c.KeyFile,
-		"ssl.key.pem":                           c.KeyData,
-		"ssl.key.password":                      c.Password,
+		"ssl.ca.pem":                            texts.CA,
+		"ssl.certificate.pem":                   texts.Cert,
+		"ssl.key.pem":                           texts.Key,
+		"ssl.key.password":                      texts.Password,
 		"ssl.crl.location":                      c.CRLFile,
 		"ssl.cipher.suites":                     c.Ciphers,
 		"ssl.endpoint.identification.algorithm": identification,
@@ -171,11 +165,11 @@ func (o Options) checkSecurity(now time.Time) []Problem {
 
 // set says whether any member is.
 func (s SASL) set() bool {
-	return s.Mechanism+s.Username+s.Password+s.KerberosService+s.KerberosDomain+s.KerberosKeytab+s.KerberosPrincipal != "" || s.OAuth.set()
+	return s.Mechanism+s.Username+s.UsernameFile+s.Password+s.PasswordFile+s.KerberosService+s.KerberosDomain+s.KerberosKeytab+s.KerberosPrincipal != "" || s.OAuth.set()
 }
 
 func (a OAuth) set() bool {
-	return a.TokenEndpointURL+a.ClientID+a.ClientSecret+a.Scope+a.TokenFile != "" || len(a.Extensions) > 0
+	return a.TokenEndpointURL+a.ClientID+a.ClientSecret+a.ClientSecretFile+a.Scope+a.TokenFile != "" || len(a.Extensions) > 0
 }
 
 func (o Options) checkSASL(now time.Time) []Problem {
@@ -198,11 +192,13 @@ func (o Options) checkSASL(now time.Time) []Problem {
 
 func (s SASL) checkPassword(mechanism string) []Problem {
 	var problems []Problem
-	if s.Username == "" {
-		problems = append(problems, Problem{"sasl_plain_username", "`sasl_plain_username` is required when using " + mechanism})
-	}
-	if s.Password == "" {
-		problems = append(problems, Problem{"sasl_plain_password", "`sasl_plain_password` is required when using " + mechanism})
+	for _, m := range []struct{ key, value, file string }{
+		{"sasl_plain_username", s.Username, s.UsernameFile},
+		{"sasl_plain_password", s.Password, s.PasswordFile},
+	} {
+		if m.value == "" && m.file == "" {
+			problems = append(problems, Problem{m.key, "`" + m.key + "` is required when using " + mechanism})
+		}
 	}
 	return problems
 }
@@ -210,7 +206,7 @@ func (s SASL) checkPassword(mechanism string) []Problem {
 func (s SASL) checkKerberos() []Problem {
 	var problems []Problem
 	if try("builtin.features", "sasl_gssapi") != "" {
-		problems = append(problems, Problem{"sasl_mechanism", "this build has no GSSAPI: build the gateway with `-tags dynamic` against a librdkafka that was built with Cyrus SASL, or use another mechanism"})
+		problems = append(problems, Problem{"sasl_mechanism", "this build has no GSSAPI: build the gateway with `-tags dynamic` and the librdkafka that scripts/build-gssapi makes, or use another mechanism"})
 	}
 	if s.KerberosDomain != "" {
 		problems = append(problems, Problem{"sasl_kerberos_domain_name", "librdkafka takes the broker's host name: remove it"})
@@ -237,8 +233,8 @@ func (a OAuth) check(now time.Time) []Problem {
 	if a.ClientID == "" {
 		problems = append(problems, Problem{oauthKey + ".client_id", "it is required with `token_endpoint_url`"})
 	}
-	if a.ClientSecret == "" {
-		problems = append(problems, Problem{oauthKey + ".client_secret", "it is required with `token_endpoint_url`"})
+	if a.ClientSecret == "" && a.ClientSecretFile == "" {
+		problems = append(problems, Problem{oauthKey + ".client_secret", "it, or `client_secret_file`, is required with `token_endpoint_url`"})
 	}
 	for name, value := range a.Extensions {
 		if name == "" || name == "auth" || strings.ContainsAny(name+value, ",=\x01") {
@@ -251,7 +247,7 @@ func (a OAuth) check(now time.Time) []Problem {
 
 func (a OAuth) checkFile(now time.Time) []Problem {
 	const key = oauthKey + ".token_file"
-	if a.ClientID+a.ClientSecret+a.Scope != "" || len(a.Extensions) > 0 {
+	if a.ClientID+a.ClientSecret+a.ClientSecretFile+a.Scope != "" || len(a.Extensions) > 0 {
 		return []Problem{{key, "a token from a file needs no client or scope: remove them, or set `token_endpoint_url` instead"}}
 	}
 	if _, err := readToken(a.TokenFile, now); err != nil {

@@ -62,6 +62,13 @@ func validFor(t testing.TB, d time.Duration) string {
 	return token(t, map[string]any{"sub": "gateway", "iat": float64(now.UnixMilli())/1000 - 1, "exp": float64(now.Add(d).UnixMilli()) / 1000})
 }
 
+// tokenOf makes the token of a user, for an hour.
+func tokenOf(t testing.TB, user string) string {
+	t.Helper()
+	now := time.Now()
+	return token(t, map[string]any{"sub": user, "iat": now.Add(-time.Second).Unix(), "exp": now.Add(time.Hour).Unix()})
+}
+
 func withToken(o kafka.Options, file string) kafka.Options {
 	o.SASL = kafka.SASL{Mechanism: "OAUTHBEARER", OAuth: kafka.OAuth{TokenFile: file}}
 	return o

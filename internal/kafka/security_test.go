@@ -20,29 +20,34 @@ import (
 
 func TestSecurityProperties(t *testing.T) {
 	const https, none = "https", "none"
+	ca := tlstest.NewAuthority(t, "ca").PEM
+	crl := tlstest.File(t, "crl.pem", "crl")
+	file := func(text string) string { return tlstest.File(t, "x.pem", text) }
 	for name, test := range map[string]struct {
 		options Options
 		want    ckafka.ConfigMap
 	}{
 		"plaintext": {Options{SecurityProtocol: "PLAINTEXT"}, ckafka.ConfigMap{"security.protocol": "plaintext"}},
 		"files": {
-			Options{SecurityProtocol: "SSL", SSL: &tlsconf.Context{CAFile: "ca", CertFile: "cert", KeyFile: "key", Password: "pw", CRLFile: "crl", Ciphers: "c"}},
+			Options{SecurityProtocol: "SSL", SSL: &tlsconf.Context{
+				CAFile: file(ca), CertFile: file("cert"), KeyFile: file("key"), PasswordFile: file("pw\n"), CRLFile: crl, Ciphers: "c",
+			}},
 			ckafka.ConfigMap{
-				"security.protocol": "ssl", "ssl.ca.location": "ca", "ssl.certificate.location": "cert", "ssl.key.location": "key",
-				"ssl.key.password": "pw", "ssl.crl.location": "crl", "ssl.cipher.suites": "c", "ssl.endpoint.identification.algorithm": https,
+				"security.protocol": "ssl", "ssl.ca.pem": ca, "ssl.certificate.pem": "cert", "ssl.key.pem": "key",
+				"ssl.key.password": "pw", "ssl.crl.location": crl, "ssl.cipher.suites": "c", "ssl.endpoint.identification.algorithm": https,
 			},
 		},
 		"memory": {
-			Options{SecurityProtocol: "ssl", SSL: &tlsconf.Context{CAData: "ca", CertData: "cert", KeyData: "key", SkipHostname: true}},
+			Options{SecurityProtocol: "ssl", SSL: &tlsconf.Context{CAData: ca, CertData: "cert", KeyData: "key", SkipHostname: true}},
 			ckafka.ConfigMap{
-				"security.protocol": "ssl", "ssl.ca.pem": "ca", "ssl.certificate.pem": "cert", "ssl.key.pem": "key",
+				"security.protocol": "ssl", "ssl.ca.pem": ca, "ssl.certificate.pem": "cert", "ssl.key.pem": "key",
 				"ssl.endpoint.identification.algorithm": none,
 			},
 		},
 		"key beside": {
-			Options{SecurityProtocol: "SSL", SSL: &tlsconf.Context{CertFile: "both"}},
+			Options{SecurityProtocol: "SSL", SSL: &tlsconf.Context{CertFile: file("both")}},
 			ckafka.ConfigMap{
-				"security.protocol": "ssl", "ssl.certificate.location": "both", "ssl.key.location": "both",
+				"security.protocol": "ssl", "ssl.certificate.pem": "both", "ssl.key.pem": "both",
 				"ssl.endpoint.identification.algorithm": https,
 			},
 		},
@@ -81,11 +86,11 @@ func TestSecurityProperties(t *testing.T) {
 		"by settings": {
 			Options{Settings: map[string]string{
 				"security_protocol": "SASL_SSL", "sasl_mechanism": "SCRAM-SHA-256", "sasl_plain_username": "u", "sasl.password": "p",
-				"ssl.ca.location": "ca", "ssl.endpoint.identification.algorithm": "none", "ssl.sigalgs.list": "ECDSA+SHA256",
+				"ssl.ca.location": file(ca), "ssl.endpoint.identification.algorithm": "none", "ssl.sigalgs.list": "ECDSA+SHA256",
 			}},
 			ckafka.ConfigMap{
 				"security.protocol": "sasl_ssl", "sasl.mechanisms": "SCRAM-SHA-256", "sasl.username": "u", "sasl.password": "p",
-				"ssl.ca.location": "ca", "ssl.endpoint.identification.algorithm": none, "ssl.sigalgs.list": "ECDSA+SHA256",
+				"ssl.ca.pem": ca, "ssl.endpoint.identification.algorithm": none, "ssl.sigalgs.list": "ECDSA+SHA256",
 			},
 		},
 	} {
@@ -142,7 +147,7 @@ func gssapiProblems() []Problem {
 		client.Close()
 		return []Problem{domain}
 	}
-	return []Problem{{"sasl_mechanism", "this build has no GSSAPI: build the gateway with `-tags dynamic` against a librdkafka that was built with Cyrus SASL, or use another mechanism"}, domain}
+	return []Problem{{"sasl_mechanism", "this build has no GSSAPI: build the gateway with `-tags dynamic` and the librdkafka that scripts/build-gssapi makes, or use another mechanism"}, domain}
 }
 
 func TestTokenProvider(t *testing.T) {

@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -36,6 +37,7 @@ type Tail struct {
 	cluster  *Cluster
 	topics   stream.Topics
 	consumer *ckafka.Consumer
+	number   int64 // of the credentials that it has
 
 	next    map[place]*followed
 	fetched []stream.Fetched
@@ -59,7 +61,19 @@ type followed struct {
 
 // NewTail makes a tail that follows nothing yet.
 func NewTail(c *Cluster, topics stream.Topics) (*Tail, error) {
-	consumer, err := c.consumer(ckafka.ConfigMap{
+	number := c.creds.number()
+	consumer, err := c.tailConsumer()
+	if err != nil {
+		return nil, err
+	}
+	t := &Tail{cluster: c, topics: topics, consumer: consumer, number: number, next: map[place]*followed{}}
+	t.located, t.check.answers = make(chan located, 1), make(chan checked, 1)
+	t.ctx, t.stop = context.WithCancel(context.Background())
+	return t, nil
+}
+
+func (c *Cluster) tailConsumer() (*ckafka.Consumer, error) {
+	return c.consumer(ckafka.ConfigMap{
 		"queued.max.messages.kbytes": tailQueueKBytes,
 		"max.partition.fetch.bytes":  tailPartitionBytes,
 		"fetch.max.bytes":            tailFetchBytes,
@@ -69,13 +83,28 @@ func NewTail(c *Cluster, topics stream.Topics) (*Tail, error) {
 		"fetch.queue.backoff.ms":     5, // the default, a second, is how long a full queue would stay unfilled after it was emptied
 		"fetch.error.backoff.ms":     50,
 	})
-	if err != nil {
-		return nil, err
+}
+
+// renew goes on with a consumer that has the credentials there are now. What
+// was fetched and not given yet is fetched again. A consumer that somebody asks
+// through stays a moment longer.
+func (t *Tail) renew() {
+	if t.locating > 0 {
+		return
 	}
-	t := &Tail{cluster: c, topics: topics, consumer: consumer, next: map[place]*followed{}}
-	t.located, t.check.answers = make(chan located, 1), make(chan checked, 1)
-	t.ctx, t.stop = context.WithCancel(context.Background())
-	return t, nil
+	number := t.cluster.creds.number()
+	next, err := t.cluster.tailConsumer()
+	if err != nil {
+		t.cluster.log.Error("the tail keeps its credentials", slog.Any("error", err))
+		t.number = number
+		return
+	}
+	old := t.consumer
+	t.consumer, t.number = next, number
+	if err := t.restart(); err != nil {
+		t.cluster.log.Error("the tail's assignment could not be changed", slog.Any("error", err))
+	}
+	t.asking.Go(func() { _ = old.Close() }) // nothing of it is wanted any more
 }
 
 // Close ends the tail. It may take two seconds where Kafka does not answer.
@@ -136,6 +165,9 @@ func changed(err error) error {
 // ever.
 func (t *Tail) Poll(d time.Duration) []stream.Fetched {
 	t.fetched = t.fetched[:0]
+	if t.cluster.stale(t.number) {
+		t.renew()
+	}
 	for deadline := time.Now().Add(d); len(t.fetched) < tailBatch; {
 		t.settle()
 		ev := t.consumer.Poll(t.patience(deadline))

@@ -60,8 +60,9 @@ type located struct {
 func (t *Tail) locate(added map[place]*followed) {
 	places := slices.Collect(maps.Keys(added))
 	t.locating++
+	consumer := t.consumer
 	t.asking.Go(func() {
-		begins, err := locate(t.ctx, t.consumer, places)
+		begins, err := locate(t.ctx, consumer, places)
 		select {
 		case t.located <- located{added, begins, err}:
 		case <-t.ctx.Done():

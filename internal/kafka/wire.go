@@ -20,12 +20,10 @@ import (
 
 // wire says to a client of franz-go, which does what librdkafka's Go binding
 // cannot, how to reach Kafka and as whom: the same as clientConfig says to
-// librdkafka's. The error names what only librdkafka knows.
-func (o Options) wire() ([]kgo.Opt, error) {
-	o, problems := o.effective()
-	if len(problems) > 0 {
-		return nil, errors.New(problems[0].Key + ": " + problems[0].Message)
-	}
+// librdkafka's. Certificates and identity are those that current gives when a
+// connection is made. The error names what only librdkafka knows.
+func wire(current func() Options) ([]kgo.Opt, error) {
+	o := current()
 	for name := range o.Settings {
 		if strings.HasPrefix(name, "ssl.") || strings.HasPrefix(name, "sasl.") || strings.HasPrefix(name, "https.") {
 			return nil, errors.New(settingsKey + name + " is known to librdkafka alone")
@@ -37,10 +35,12 @@ func (o Options) wire() ([]kgo.Opt, error) {
 		kgo.RequestTimeoutOverhead(callTimeout), kgo.RetryBackoffFn(func(int) time.Duration { return askPause }),
 	}
 	if o.usesTLS() {
-		opts = append(opts, kgo.Dialer(o.dialTLS))
+		opts = append(opts, kgo.Dialer(func(ctx context.Context, network, addr string) (net.Conn, error) {
+			return current().dialTLS(ctx, network, addr)
+		}))
 	}
 	if o.usesSASL() {
-		mechanism, err := o.mechanism()
+		mechanism, err := mechanism(current)
 		if err != nil {
 			return nil, err
 		}
@@ -49,8 +49,7 @@ func (o Options) wire() ([]kgo.Opt, error) {
 	return opts, nil
 }
 
-// dialTLS makes a connection with the certificates and rules of the options,
-// which are read anew for each.
+// dialTLS makes a connection with the certificates and rules of the options.
 func (o Options) dialTLS(ctx context.Context, network, addr string) (net.Conn, error) {
 	if o.SSL == nil {
 		o.SSL = &tlsconf.Context{}
@@ -67,22 +66,30 @@ func (o Options) dialTLS(ctx context.Context, network, addr string) (net.Conn, e
 	return secured, nil
 }
 
-// mechanism logs in as the options say.
-func (o Options) mechanism() (sasl.Mechanism, error) {
-	s := o.SASL
+// mechanism logs in as the options say at the time.
+func mechanism(current func() Options) (sasl.Mechanism, error) {
+	login := func() (user, password string) { return current().SASL.Username, current().SASL.Password }
+	scrammed := func(context.Context) (scram.Auth, error) {
+		user, password := login()
+		return scram.Auth{User: user, Pass: password}, nil
+	}
+	s := current().SASL
 	switch s.mechanism() {
 	case saslPlain:
-		return plain.Auth{User: s.Username, Pass: s.Password}.AsMechanism(), nil
+		return plain.Plain(func(context.Context) (plain.Auth, error) {
+			user, password := login()
+			return plain.Auth{User: user, Pass: password}, nil
+		}), nil
 	case scramSHA256:
-		return scram.Auth{User: s.Username, Pass: s.Password}.AsSha256Mechanism(), nil
+		return scram.Sha256(scrammed), nil
 	case scramSHA512:
-		return scram.Auth{User: s.Username, Pass: s.Password}.AsSha512Mechanism(), nil
+		return scram.Sha512(scrammed), nil
 	case oauthBearer:
 		switch {
 		case s.OAuth.TokenFile != "":
 			return oauth.Oauth(s.OAuth.fromFile), nil
 		case s.OAuth.TokenEndpointURL != "":
-			return oauth.Oauth((&tokenEndpoint{OAuth: s.OAuth}).token), nil
+			return oauth.Oauth((&tokenEndpoint{current: func() OAuth { return current().SASL.OAuth }}).token), nil
 		}
 	}
 	return nil, fmt.Errorf("%s as it is configured is known to librdkafka alone", s.mechanism())

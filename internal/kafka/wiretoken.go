@@ -21,7 +21,7 @@ const maxToken = 1 << 20
 // as librdkafka does for its own clients, and keeps each for four fifths of its
 // life.
 type tokenEndpoint struct {
-	OAuth
+	current func() OAuth
 
 	mu    sync.Mutex
 	kept  string
@@ -41,20 +41,21 @@ func (e *tokenEndpoint) token(ctx context.Context) (oauth.Auth, error) {
 		}
 		e.kept, e.until = token, now.Add(life/5*4)
 	}
-	return oauth.Auth{Token: e.kept, Extensions: e.Extensions}, nil
+	return oauth.Auth{Token: e.kept, Extensions: e.current().Extensions}, nil
 }
 
 func (e *tokenEndpoint) fetch(ctx context.Context) (token string, life time.Duration, err error) {
+	o := e.current()
 	form := url.Values{"grant_type": {"client_credentials"}}
-	if e.Scope != "" {
-		form.Set("scope", e.Scope)
+	if o.Scope != "" {
+		form.Set("scope", o.Scope)
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, e.TokenEndpointURL, strings.NewReader(form.Encode()))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, o.TokenEndpointURL, strings.NewReader(form.Encode()))
 	if err != nil {
 		return "", 0, err
 	}
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
-	req.SetBasicAuth(e.ClientID, e.ClientSecret)
+	req.SetBasicAuth(o.ClientID, o.ClientSecret)
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		return "", 0, err

@@ -2,6 +2,7 @@ package kafkatest
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"strconv"
 	"testing"
@@ -42,7 +43,27 @@ func (b *Broker) Topic(t testing.TB, name string, partitions int32, settings map
 		t.Fatalf("create topic %s: %v", name, err)
 	}
 	b.DeleteLater(t, name)
+	Eventually(t, patience, func() error { return shown(ctx, admin, name) })
 	return name
+}
+
+// shown tells why a topic cannot be used yet: a broker answers that it was made
+// a moment before it shows it to others, with leaders.
+func shown(ctx context.Context, admin *kadm.Client, name string) error {
+	topics, err := admin.ListTopics(ctx, name)
+	if err != nil {
+		return err
+	}
+	topic := topics[name]
+	if topic.Err != nil || len(topic.Partitions) == 0 {
+		return fmt.Errorf("topic %s is not shown: %w", name, topic.Err)
+	}
+	for _, p := range topic.Partitions {
+		if p.Err != nil || p.Leader < 0 {
+			return fmt.Errorf("partition %d of %s has no leader: %w", p.Partition, name, p.Err)
+		}
+	}
+	return nil
 }
 
 // DeleteLater deletes topics when the test ends, for those that the product

@@ -73,7 +73,7 @@ func EmbeddedWith(t testing.TB, o embedded.Options) *Broker {
 	if o.Upkeep == 0 {
 		o.Upkeep = -1
 	}
-	o.Log = slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
+	o.Log = slog.New(slog.NewTextHandler(Output(t), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	b := &Broker{Name: "embedded", options: o, prefix: newPrefix()}
 	b.Start(t)
 	t.Cleanup(func() {

@@ -15,7 +15,7 @@ import (
 
 // enough is far more than any validation may take, also under the race
 // detector on a busy machine, and far less than an attack without a budget.
-const enough = 20 * time.Second
+const enough = 2 * time.Minute
 
 // hostile pairs cost the engine alone minutes, gigabytes or the process.
 func hostile() map[string]struct {

@@ -80,6 +80,7 @@ const MaxHealthAttempts = 10
 // SubscriptionStatus is how far a subscription has come.
 type SubscriptionStatus struct {
 	ID, State, Reason string
+	Detail            string            // for people, when blocked: what to do
 	Partitions        []PartitionStatus // sorted by stream and number
 	Lag               int64             // of all partitions together
 	DeadLetters       int64             // records that wait for a redrive, at most

@@ -122,6 +122,11 @@ type PageRequest struct {
 	PageLimit
 	Wait  time.Duration // how long to wait for a first record where there is none
 	Until *Position     // nil: as far as there are records
+
+	// Following is for who asks for page after page. What this gateway has of
+	// the streams already is enough for it then: Kafka is not asked how far they
+	// go, and the newest records may come with the next page.
+	Following bool
 }
 
 // PageAnswer is one page of records. Without records it may still be that more

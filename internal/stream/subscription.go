@@ -102,6 +102,7 @@ type Retry struct {
 	Jitter      float64       // the part of a pause that is random, 0 to 1
 	MaxAttempts int           // 0: no bound
 	MaxAge      time.Duration // since the first attempt; 0: no bound
+	Statuses    []int         // that are tried again though they are final otherwise: of 300 to 499, not 410
 }
 
 // The views of a subscription: what a delivery's body is.
@@ -134,12 +135,20 @@ const (
 	StatePaused = "paused"
 )
 
+// StateBlocked is the state of a status alone: the subscription is active, and
+// the gateway that is asked may not deliver it. The reason is ReasonForbidden
+// where Kafka refuses that, else ReasonRefused.
+const (
+	StateBlocked  = "blocked"
+	ReasonRefused = "refused"
+)
+
 // The reasons of a pause.
 const (
 	ReasonRequest   = "request"   // somebody asked for it
 	ReasonGone      = "gone"      // the endpoint answered 410
 	ReasonExhausted = "exhausted" // a record was tried often enough, and on_exhausted is "pause"
-	ReasonForbidden = "forbidden" // its owner may not do (any more) what it does
+	ReasonForbidden = "forbidden" // its owner may not do (any more) what it does; of a status that is blocked: the gateway may not
 )
 
 // Beginning says where reading begins in the partitions of a stream.

@@ -2,6 +2,7 @@ package subscriptions
 
 import (
 	"bytes"
+	"encoding/json"
 	"fmt"
 	"math"
 	"net/url"
@@ -138,6 +139,23 @@ func (o *object) integer(name string, set *int, least, most int) {
 		return
 	}
 	*set = n
+}
+
+// statuses reads a list of statuses that are final unless they are named here.
+func (o *object) statuses(name string, set *[]int) {
+	if !o.given(name) {
+		return
+	}
+	var list []int
+	err := json.Unmarshal(o.members[name], &list)
+	if err != nil || len(list) > maxStatuses || slices.ContainsFunc(list, func(n int) bool { return n < 300 || n > 499 || n == statusGone }) {
+		o.bad(name, "is a list of up to %d statuses from 300 to 499, without 410, which pauses the subscription", maxStatuses)
+		return
+	}
+	slices.Sort(list)
+	if *set = slices.Compact(list); len(list) == 0 {
+		*set = nil
+	}
 }
 
 func (o *object) number(name string, set *float64, least, most float64) {

@@ -2,7 +2,6 @@ package subscriptions_test
 
 import (
 	"context"
-	"log/slog"
 	"sync"
 	"testing"
 	"time"
@@ -22,7 +21,7 @@ const patience = 30 * time.Second
 // partitions.
 func liveGateway(t *testing.T, b *kafkatest.Broker) (*subscriptions.Store, *kafka.Offsets) {
 	t.Helper()
-	logger := slog.New(slog.NewTextHandler(t.Output(), nil))
+	logger := kafkatest.Log(t)
 	cluster, err := kafka.NewCluster(kafka.ClusterOptions{
 		Kafka: kafka.Options{BootstrapServers: []string{b.Addr}}, Group: b.Prefix() + "readers",
 		Log: logger, Registerer: prometheus.NewRegistry(),

@@ -24,6 +24,8 @@ const (
 	maxPause     = 24 * time.Hour
 	maxFactor    = 100
 	maxAttempts  = 1000
+	maxStatuses  = 50
+	statusGone   = 410 // it has a meaning of its own
 	maxAge       = 30 * 24 * time.Hour
 )
 
@@ -215,6 +217,7 @@ func (r *request) readRetry(o *object) {
 	o.number("jitter", &r.Retry.Jitter, 0, 1)
 	o.integer("max_attempts", &r.Retry.MaxAttempts, 0, maxAttempts)
 	o.duration("max_age", &r.Retry.MaxAge, 0, maxAge)
+	o.statuses("statuses", &r.Retry.Statuses)
 	if r.Retry.Max < r.Retry.Initial {
 		o.bad("max", "is shorter than initial, the first pause")
 	}

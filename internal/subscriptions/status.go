@@ -33,6 +33,7 @@ func (s *Store) Status(ctx context.Context, id string) (stream.SubscriptionStatu
 		return stream.SubscriptionStatus{}, err
 	}
 	status := stream.SubscriptionStatus{ID: id, State: sub.State, Reason: sub.Reason, Health: s.lastHealth(id)}
+	s.block(&status)
 	for _, p := range places {
 		if c := stream.CallerOf(ctx); c != nil && !c.Sees(p.Stream) {
 			continue
@@ -50,6 +51,22 @@ func (s *Store) Status(ctx context.Context, id string) (stream.SubscriptionStatu
 		}
 	}
 	return status, nil
+}
+
+// block says of an active subscription that it cannot be delivered from here.
+func (s *Store) block(status *stream.SubscriptionStatus) {
+	if s.o.Blocked == nil || status.State != stream.StateActive {
+		return
+	}
+	err := s.o.Blocked()
+	if err == nil {
+		return
+	}
+	status.State, status.Reason = stream.StateBlocked, stream.ReasonRefused
+	if stream.CodeOf(err) == stream.Forbidden {
+		status.Reason = stream.ReasonForbidden
+	}
+	status.Detail = clientMessage(err, "the gateway's log says why")
 }
 
 // places gives how far a subscription has come in the streams it reads, or in

@@ -68,6 +68,9 @@ type Options struct {
 	// Mark says which generation an offset was committed under, and whether it
 	// is one in this stream as it is now, not in one of that name before.
 	Mark func(o stream.GroupOffset, l stream.Layout) (generation int64, ok bool)
+	// Blocked says why this gateway may not deliver anything, nil while it may.
+	// Without the function it always may.
+	Blocked func() error
 	// Keys encrypt secrets and header values in the log, 32 bytes each: the
 	// first one what is written from now on. None: they are not encrypted.
 	Keys [][]byte
@@ -235,6 +238,13 @@ func (s *Store) collect(want func(id string) bool, resets int) (found []*stream.
 	}
 	slices.SortFunc(found, func(a, b *stream.Subscription) int { return cmp.Compare(a.ID, b.ID) })
 	return found, s.resets == resets
+}
+
+// Deleted says whether a subscription was there and was deleted, as far as
+// memory tells. One that cannot be read was not.
+func (s *Store) Deleted(id string) bool {
+	e := s.entry(id)
+	return e != nil && e.sub == nil && !e.broken
 }
 
 // Get gives a subscription. The error is UnknownSubscription where there is

@@ -58,6 +58,7 @@ type storedRetry struct {
 	Jitter      float64 `json:"jitter"`
 	MaxAttempts int     `json:"max_attempts,omitempty"`
 	MaxAge      int64   `json:"max_age,omitempty"`
+	Statuses    []int   `json:"statuses,omitempty"`
 }
 
 // private is what nobody may read in the log when there is a key.
@@ -97,6 +98,7 @@ func (s *Store) encode(sub *stream.Subscription, pending bool) ([]byte, error) {
 		Retry: storedRetry{
 			Initial: sub.Retry.Initial.Milliseconds(), Max: sub.Retry.Max.Milliseconds(), Multiplier: sub.Retry.Multiplier,
 			Jitter: sub.Retry.Jitter, MaxAttempts: sub.Retry.MaxAttempts, MaxAge: sub.Retry.MaxAge.Milliseconds(),
+			Statuses: sub.Retry.Statuses,
 		},
 		OnExhausted: sub.OnExhausted, DeadLetter: sub.DeadLetter, Publishes: sub.Publishes, State: sub.State, Reason: sub.Reason,
 		Created: sub.Created, Changed: sub.Changed, Generation: sub.Generation, Begin: storeBegin(sub.Begin),
@@ -157,7 +159,7 @@ func (s *Store) decode(id string, value []byte) (sub *stream.Subscription, pendi
 		Ordering: in.Ordering, MaxInFlight: max(1, in.MaxInFlight), Timeout: ms(in.Timeout),
 		Retry: stream.Retry{
 			Initial: ms(in.Retry.Initial), Max: ms(in.Retry.Max), Multiplier: in.Retry.Multiplier, Jitter: in.Retry.Jitter,
-			MaxAttempts: in.Retry.MaxAttempts, MaxAge: ms(in.Retry.MaxAge),
+			MaxAttempts: in.Retry.MaxAttempts, MaxAge: ms(in.Retry.MaxAge), Statuses: in.Retry.Statuses,
 		},
 		OnExhausted: in.OnExhausted, DeadLetter: in.DeadLetter, Publishes: in.Publishes, State: in.State, Reason: in.Reason,
 		Created: in.Created, Changed: in.Changed, Generation: in.Generation, Begin: loadBegin(in.Begin),

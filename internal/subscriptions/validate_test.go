@@ -74,6 +74,10 @@ func TestRules(t *testing.T) {
 		"timeout in words":     {minimal + `,"timeout":"soon"}`, []string{"#/timeout"}},
 		"retry":                {minimal + `,"retry":{"initial":0,"max":"2d","multiplier":0.5,"jitter":1.1,"max_attempts":-1,"max_age":"31d"}}`, []string{"#/retry/initial", "#/retry/jitter", "#/retry/max", "#/retry/max_age", "#/retry/max_attempts", "#/retry/multiplier"}},
 		"retry as text":        {minimal + `,"retry":{"multiplier":"2","jitter":"0","max_attempts":1001}}`, []string{"#/retry/jitter", "#/retry/max_attempts", "#/retry/multiplier"}},
+		"retry gone":           {minimal + `,"retry":{"statuses":[404,410]}}`, []string{"#/retry/statuses"}},
+		"retry success":        {minimal + `,"retry":{"statuses":[204]}}`, []string{"#/retry/statuses"}},
+		"retry 401.5":          {minimal + `,"retry":{"statuses":[401.5]}}`, []string{"#/retry/statuses"}},
+		"retry one status":     {minimal + `,"retry":{"statuses":401}}`, []string{"#/retry/statuses"}},
 		"retry backwards":      {minimal + `,"retry":{"initial":"10m","max":"5m"}}`, []string{"#/retry/max"}},
 		"dead letter":          {minimal + `,"dead_letter":"a b"}`, []string{"#/dead_letter"}},
 		"dead letter in turn":  {`{"streams":"a,b","endpoint":{"url":"https://a.example"},"dead_letter":"b"}`, []string{"#/dead_letter"}},
@@ -198,7 +202,7 @@ func TestEveryMemberIsKept(t *testing.T) {
 	body := `{"id":"all","streams":"orders.eu,logs.*","group":"g","from":"2026-01-31T12:00:00Z",
 		"endpoint":{"url":"https://app.example","headers":{"Authorization":"Bearer hidden","X":"y"},"secret":"` + secretOf(24) + `"},
 		"view":"cloudevents","filter":"record.key == 'a'","batch":{"max_records":100,"max_wait":"1.5s"},"ordering":"partition",
-		"max_in_flight":1,"timeout":"2.5s","retry":{"initial":"200ms","max":60,"multiplier":2.5,"jitter":0,"max_attempts":0,"max_age":"1d"},
+		"max_in_flight":1,"timeout":"2.5s","retry":{"initial":"200ms","max":60,"multiplier":2.5,"jitter":0,"max_attempts":0,"max_age":"1d","statuses":[404,401,404]},
 		"on_exhausted":"pause","dead_letter":"bad","publishes":"results.*","state":"paused"}`
 	made, err := w.gateway(t).Create(t.Context(), []byte(body))
 	if err != nil {
@@ -222,7 +226,7 @@ func TestEveryMemberIsKept(t *testing.T) {
 		},
 		View: "cloudevents", Filter: "record.key == 'a'", Batch: stream.Batch{MaxRecords: 100, MaxWait: 1500 * time.Millisecond},
 		Ordering: "partition", MaxInFlight: 1, Timeout: 2500 * time.Millisecond,
-		Retry:       stream.Retry{Initial: 200 * time.Millisecond, Max: time.Minute, Multiplier: 2.5, MaxAge: 24 * time.Hour},
+		Retry:       stream.Retry{Initial: 200 * time.Millisecond, Max: time.Minute, Multiplier: 2.5, MaxAge: 24 * time.Hour, Statuses: []int{401, 404}},
 		OnExhausted: "pause", DeadLetter: "bad", Publishes: "results.*", State: "paused", Reason: "request", Generation: 1,
 		Created: got.Created, Changed: got.Changed,
 		Begin: []stream.Beginning{

@@ -27,9 +27,12 @@ type Context struct {
 	CertData     string // the client's certificate, in memory
 	KeyData      string // its private key, in memory
 	Password     string // of the private key, where that is encrypted
+	PasswordFile string // file of that password, instead; line ends at its end do not count
 	SkipHostname bool   // check_hostname: false; the broker's name is not compared with its certificate
 	CRLFile      string // revocation lists: who is on them is refused
 	Ciphers      string // names as OpenSSL writes them, joined by colons; "" for the library's own choice
+
+	held *held // after Hold; nil: files are read when they are needed
 }
 
 // Problem is one thing wrong with a Context, and the key it is about: "cafile",

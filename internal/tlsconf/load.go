@@ -7,8 +7,6 @@ import (
 	"encoding/pem"
 	"errors"
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"time"
 )
@@ -45,14 +43,14 @@ func (c Context) load() (*material, []Problem) {
 type report func(key, format string, args ...any)
 
 func (c Context) loadCAs(m *material, add report) {
-	if s, ok := read("cafile", c.CAFile, "", "", add); ok {
+	if s, ok := c.read("cafile", c.CAFile, "", "", add); ok {
 		m.addCAs(s, add)
 	}
-	if s, ok := read("", "", "cadata", c.CAData, add); ok {
+	if s, ok := c.read("", "", "cadata", c.CAData, add); ok {
 		m.addCAs(s, add)
 	}
 	if c.CAPath != "" {
-		m.addDirectory(c.CAPath, add)
+		c.addDirectory(m, add)
 	}
 }
 
@@ -68,17 +66,17 @@ func (m *material) addCAs(s source, add report) {
 // addDirectory takes every certificate in a directory, whatever the names of
 // the files: OpenSSL alone would want them hashed (c_rehash), and silently
 // trust nothing otherwise.
-func (m *material) addDirectory(dir string, add report) {
-	entries, err := os.ReadDir(dir)
+func (c Context) addDirectory(m *material, add report) {
+	paths, err := c.readDir(c.CAPath)
 	if err != nil {
 		add("capath", "%v", err)
 		return
 	}
 	found := false
-	for _, e := range entries {
+	for _, path := range paths {
 		// A file that cannot be read or holds something else is no certificate
 		// to trust: directories such as /etc/ssl/certs hold both.
-		b, err := os.ReadFile(filepath.Join(dir, e.Name()))
+		b, err := c.readFile(path)
 		if err != nil {
 			continue
 		}
@@ -88,7 +86,7 @@ func (m *material) addDirectory(dir string, add report) {
 		}
 	}
 	if !found {
-		add("capath", "no file in %s holds a PEM certificate", dir)
+		add("capath", "no file in %s holds a PEM certificate", c.CAPath)
 	}
 }
 
@@ -102,8 +100,8 @@ func (m *material) trust(certs []*x509.Certificate, key string) {
 }
 
 func (c Context) loadIdentity(m *material, add report) {
-	cert, haveCert := read("certfile", c.CertFile, "certdata", c.CertData, add)
-	key, haveKey := read("keyfile", c.KeyFile, "keydata", c.KeyData, add)
+	cert, haveCert := c.read("certfile", c.CertFile, "certdata", c.CertData, add)
+	key, haveKey := c.read("keyfile", c.KeyFile, "keydata", c.KeyData, add)
 	keySet := c.KeyFile != "" || c.KeyData != ""
 	if !haveCert {
 		if keySet && c.CertFile == "" && c.CertData == "" {
@@ -122,9 +120,13 @@ func (c Context) loadIdentity(m *material, add report) {
 		}
 		key = cert
 	}
-	if m.key, err = privateKey(key.pem, c.Password); err != nil {
+	password, ok := c.openedBy(add)
+	if !ok {
+		return
+	}
+	if m.key, err = privateKey(key.pem, string(password.pem)); err != nil {
 		if e := (keyError{}); errors.As(err, &e) && e.password {
-			key.key = "password"
+			key.key = password.key
 		}
 		add(key.key, "%v", err)
 		return
@@ -134,8 +136,25 @@ func (c Context) loadIdentity(m *material, add report) {
 	}
 }
 
+// openedBy gives the password of the private key, and false where its file
+// cannot be read.
+func (c Context) openedBy(add report) (source, bool) {
+	if c.PasswordFile == "" {
+		return source{"password", []byte(c.Password)}, true
+	}
+	if c.Password != "" {
+		add("password", "password_file is set too: keep one of them")
+		return source{}, false
+	}
+	password, err := c.password()
+	if err != nil {
+		add("password_file", "%v", errors.Unwrap(err))
+	}
+	return source{"password_file", []byte(password)}, err == nil
+}
+
 func (c Context) loadCRLs(m *material, add report) {
-	s, ok := read("crlfile", c.CRLFile, "", "", add)
+	s, ok := c.read("crlfile", c.CRLFile, "", "", add)
 	if !ok {
 		return
 	}
@@ -153,7 +172,7 @@ func (c Context) loadCRLs(m *material, add report) {
 }
 
 // read gives the text of a file or of its memory form, and false for neither.
-func read(fileKey, path, dataKey, data string, add report) (source, bool) {
+func (c Context) read(fileKey, path, dataKey, data string, add report) (source, bool) {
 	switch {
 	case path != "" && data != "":
 		add(dataKey, "%s is set too: keep one of them", fileKey)
@@ -163,7 +182,7 @@ func read(fileKey, path, dataKey, data string, add report) (source, bool) {
 	case path == "":
 		return source{}, false
 	}
-	b, err := os.ReadFile(path)
+	b, err := c.readFile(path)
 	if err != nil {
 		add(fileKey, "%v", err)
 		return source{}, false

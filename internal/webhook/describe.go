@@ -38,6 +38,9 @@ func describeFailure(ctx, whole context.Context, d *stream.Delivery, err error) 
 
 // reason says why there was no answer, without addresses.
 func reason(err error) string {
+	if through, ok := errors.AsType[*proxyError](err); ok {
+		return through.Error() // whatever its cause: that names addresses in here
+	}
 	if unknown, ok := errors.AsType[*net.DNSError](err); ok {
 		if unknown.IsNotFound {
 			return "the name of the endpoint's host cannot be found"

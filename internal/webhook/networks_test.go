@@ -116,7 +116,8 @@ func counter(t *testing.T, reg *prometheus.Registry, name string) float64 {
 }
 
 // nameServer answers with address after address, the last one again and again;
-// without any, that there is no such name.
+// without any, that there is no such name. Several joined by commas are one
+// answer.
 func nameServer(t *testing.T, addresses ...string) (resolver *net.Resolver, asked *atomic.Int32) {
 	t.Helper()
 	conn, err := net.ListenPacket("udp", "127.0.0.1:0")
@@ -159,10 +160,12 @@ func answerName(question []byte, addresses []string, asked *atomic.Int32) []byte
 		answer[3] |= 3
 	case kind == 1:
 		n := int(asked.Add(1)) - 1
-		addr := netip.MustParseAddr(addresses[min(n, len(addresses)-1)]).As4()
-		answer[7] = 1
-		answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
-		answer = append(answer, addr[:]...)
+		for text := range strings.SplitSeq(addresses[min(n, len(addresses)-1)], ",") {
+			addr := netip.MustParseAddr(text).As4()
+			answer[7]++
+			answer = append(answer, 0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4)
+			answer = append(answer, addr[:]...)
+		}
 	}
 	return answer
 }
@@ -266,24 +269,13 @@ func TestMetricsAreThere(t *testing.T) {
 	r := newReceiver(t, nil, nil)
 	s.Send(t.Context(), deliver(r.URL, nil))
 	if err := testutil.GatherAndCompare(reg, strings.NewReader(`
-# HELP sluice_webhook_attempts_total Attempts to deliver to webhook endpoints, by how they ended.
-# TYPE sluice_webhook_attempts_total counter
-sluice_webhook_attempts_total{outcome="cancelled"} 0
-sluice_webhook_attempts_total{outcome="delivered"} 1
-sluice_webhook_attempts_total{outcome="failed"} 0
-sluice_webhook_attempts_total{outcome="gone"} 0
-sluice_webhook_attempts_total{outcome="refused"} 0
-sluice_webhook_attempts_total{outcome="slow"} 0
 # HELP sluice_webhook_connections_total Connections made to webhook endpoints.
 # TYPE sluice_webhook_connections_total counter
 sluice_webhook_connections_total 1
 # HELP sluice_webhook_refused_addresses_total Addresses of endpoints that were not connected to because of the network they lie in.
 # TYPE sluice_webhook_refused_addresses_total counter
 sluice_webhook_refused_addresses_total 0
-`), "sluice_webhook_attempts_total", "sluice_webhook_connections_total", "sluice_webhook_refused_addresses_total"); err != nil {
+`), "sluice_webhook_connections_total", "sluice_webhook_refused_addresses_total"); err != nil {
 		t.Error(err)
-	}
-	if n, err := testutil.GatherAndCount(reg, "sluice_webhook_attempt_seconds"); n != 1 || err != nil {
-		t.Errorf("the histogram: %d, %v", n, err)
 	}
 }

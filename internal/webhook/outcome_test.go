@@ -35,6 +35,23 @@ func TestStatuses(t *testing.T) {
 	}
 }
 
+// A subscription may have statuses tried again that are final otherwise.
+func TestStatusesThatAreTriedAgain(t *testing.T) {
+	s, _ := newSender(t, nil)
+	r := newReceiver(t, func(w http.ResponseWriter, req *http.Request) {
+		status, _ := strconv.Atoi(req.URL.Query().Get("status"))
+		w.WriteHeader(status)
+	}, nil)
+	for status, outcome := range map[int]stream.DeliveryOutcome{
+		401: stream.DeliveryFailed, 404: stream.DeliveryFailed, 400: stream.DeliveryRefused, 410: stream.DeliveryGone, 204: stream.DeliveryDone,
+	} {
+		d := deliver(r.URL+"/?status="+strconv.Itoa(status), func(sub *stream.Subscription) { sub.Retry.Statuses = []int{401, 404} })
+		if a := s.Send(t.Context(), d); a.Outcome != outcome {
+			t.Errorf("%d: got %v, want %v", status, a.Outcome, outcome)
+		}
+	}
+}
+
 func TestRetryAfter(t *testing.T) {
 	s, _ := newSender(t, nil)
 	r := newReceiver(t, func(w http.ResponseWriter, req *http.Request) {

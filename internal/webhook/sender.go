@@ -11,6 +11,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"slices"
 	"strconv"
 	"time"
 
@@ -34,8 +36,9 @@ const (
 // Bounds of the connections that are kept for the next delivery.
 const (
 	idleConnections = 2048
-	idlePerEndpoint = 256
+	idlePerEndpoint = 1024 // a receiver of a thousand subscriptions is one endpoint here
 	idleTime        = 60 * time.Second
+	tlsSessions     = 256
 )
 
 // errTimeout tells the end of the subscription's timeout from others.
@@ -46,6 +49,7 @@ type Options struct {
 	Version       string         // of the gateway, for User-Agent; "" leaves it out
 	AllowNetworks []netip.Prefix // where deliveries go all the same, of networks that are refused
 	Resolver      *net.Resolver  // nil: the system's
+	Proxy         *url.URL       // of an HTTP proxy, with credentials if it needs some; nil: none, whatever the environment says
 	RootCAs       *x509.CertPool // who may sign the endpoints' certificates; nil: the system's
 
 	// DecodeLine reads a line of an answer that publishes; the record may share
@@ -62,7 +66,10 @@ type Sender struct {
 	networks   networks
 	resolver   *net.Resolver
 	dialer     *net.Dialer
-	transport  *http.Transport
+	proxy      *proxy          // nil: none
+	transport  *http.Transport // of https and, without a proxy, of http
+	proxied    *http.Transport // of http through the proxy; nil: there is none
+	urls       urls
 	userAgent  []string
 	decodeLine func([]byte) (stream.Outgoing, error)
 	logger     *slog.Logger
@@ -87,15 +94,20 @@ func New(o Options) *Sender {
 	}
 	s.dialer = &net.Dialer{Timeout: connectTime, Resolver: s.resolver, Control: s.networks.control}
 	s.transport = newTransport(s.dial, o.RootCAs)
+	if s.proxy = newProxy(o, s.resolver); s.proxy != nil {
+		s.transport.DialContext = s.dialTunnel
+		s.proxied = newTransport(s.dialProxy, o.RootCAs)
+		s.proxied.Proxy = http.ProxyURL(o.Proxy)
+	}
 	return s
 }
 
-// newTransport makes what keeps connections. It knows no proxies: the
-// environment's would be asked to connect where this process must not.
+// newTransport makes what keeps connections. It knows no proxies of the
+// environment: they would be asked to connect where this process must not.
 func newTransport(dial func(context.Context, string, string) (net.Conn, error), roots *x509.CertPool) *http.Transport {
 	return &http.Transport{
 		DialContext:            dial,
-		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(idlePerEndpoint)},
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12, RootCAs: roots, ClientSessionCache: tls.NewLRUClientSessionCache(tlsSessions)},
 		TLSHandshakeTimeout:    handshakeTime,
 		ForceAttemptHTTP2:      true,
 		HTTP2:                  &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second}, // dead connections are noticed
@@ -110,18 +122,71 @@ func newTransport(dial func(context.Context, string, string) (net.Conn, error), 
 // dial makes a connection, and counts.
 func (s *Sender) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	conn, err := s.dialer.DialContext(ctx, network, address)
+	s.dialed(err)
+	return conn, err
+}
+
+// dialTunnel is dial through the proxy.
+func (s *Sender) dialTunnel(ctx context.Context, _, address string) (conn net.Conn, err error) {
+	defer func() { s.dialed(err) }()
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	addrs, err := s.permitted(ctx, host)
+	if err != nil {
+		return nil, err
+	}
+	return s.proxy.tunnel(ctx, addrs, port)
+}
+
+// dialProxy makes a connection to the proxy, for requests that name their URL.
+func (s *Sender) dialProxy(ctx context.Context, network, address string) (net.Conn, error) {
+	conn, err := s.proxy.dialer.DialContext(ctx, network, address)
+	if err != nil {
+		err = &proxyError{cause: err}
+	}
+	s.dialed(err)
+	return conn, err
+}
+
+// dialed counts.
+func (s *Sender) dialed(err error) {
 	switch {
 	case err == nil:
 		s.metrics.connections.Inc()
 	case errors.Is(err, errRefusedNetwork):
 		s.metrics.refused.Inc()
 	}
-	return conn, err
+}
+
+// roundTrip sends a request, through the proxy if there is one.
+func (s *Sender) roundTrip(req *http.Request) (*http.Response, error) {
+	if s.proxied == nil || req.URL.Scheme != "http" {
+		return s.transport.RoundTrip(req)
+	}
+	if err := s.allPermitted(req.Context(), req.URL.Hostname()); err != nil {
+		if errors.Is(err, errRefusedNetwork) {
+			s.metrics.refused.Inc()
+		}
+		return nil, err
+	}
+	resp, err := s.proxied.RoundTrip(req)
+	if err == nil && resp.StatusCode == http.StatusProxyAuthRequired { // an endpoint has no reason to say so
+		_ = resp.Body.Close()
+		return nil, &proxyError{status: resp.StatusCode}
+	}
+	return resp, err
 }
 
 // Close closes the connections that are not in use. Attempts under way end by
 // themselves or with their contexts.
-func (s *Sender) Close() { s.transport.CloseIdleConnections() }
+func (s *Sender) Close() {
+	s.transport.CloseIdleConnections()
+	if s.proxied != nil {
+		s.proxied.CloseIdleConnections()
+	}
+}
 
 // Send makes one attempt, which ends within the subscription's timeout. When
 // ctx ends first the outcome is DeliveryCancelled, and whether the endpoint got
@@ -130,8 +195,6 @@ func (s *Sender) Send(ctx context.Context, d *stream.Delivery) stream.Attempt {
 	a := stream.Attempt{At: time.Now()}
 	s.attempt(ctx, d, &a)
 	a.Took = time.Since(a.At)
-	s.metrics.attempts.WithLabelValues(a.Outcome.String()).Inc()
-	s.metrics.seconds.Observe(a.Took.Seconds())
 	if s.logger.Enabled(ctx, slog.LevelDebug) { // attributes are made for each record that is delivered
 		s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery attempted", slog.String("subscription", d.Subscription.ID), slog.String("delivery_id", d.ID),
 			slog.Int("attempt", d.Attempt), slog.String("outcome", a.Outcome.String()), slog.Int("status", a.Status), slog.Duration("took", a.Took), slog.String("detail", a.Detail))
@@ -147,7 +210,7 @@ func (s *Sender) attempt(ctx context.Context, d *stream.Delivery, a *stream.Atte
 		a.Outcome, a.Detail = stream.DeliveryFailed, err.Error()
 		return
 	}
-	resp, err := s.transport.RoundTrip(req)
+	resp, err := s.roundTrip(req)
 	if err != nil {
 		a.Outcome, a.Detail = describeFailure(ctx, whole, d, err)
 		return
@@ -155,6 +218,9 @@ func (s *Sender) attempt(ctx context.Context, d *stream.Delivery, a *stream.Atte
 	defer resp.Body.Close()
 	a.Status = resp.StatusCode
 	a.Outcome = outcomeOf(resp.StatusCode)
+	if a.Outcome == stream.DeliveryRefused && slices.Contains(d.Subscription.Retry.Statuses, a.Status) {
+		a.Outcome = stream.DeliveryFailed
+	}
 	if a.Outcome == stream.DeliveryDone && d.Subscription.Publishes != "" && s.decodeLine != nil {
 		s.take(ctx, whole, d, resp, a)
 		return
@@ -181,7 +247,7 @@ func timeoutOf(d *stream.Delivery) time.Duration {
 // request makes the signed request of an attempt.
 func (s *Sender) request(ctx context.Context, d *stream.Delivery, at time.Time) (*http.Request, error) {
 	endpoint := d.Subscription.Endpoint
-	u, err := parseURL(endpoint.URL)
+	u, err := s.urls.parse(endpoint.URL)
 	if err != nil {
 		return nil, errors.New("the endpoint's url cannot be used; set another")
 	}

@@ -119,11 +119,11 @@ await() {
   sleep 0.2 # until setsid has become java
   until grep -qs 'Kafka Server started' "$state/$1.log"; do
     if [ -z "$(live "$1")" ]; then
-      tail -15 "$state/$1.out" "$state/$1.log" >&2 || true
+      tail -n 15 "$state/$1.out" "$state/$1.log" >&2 || true
       fail "the broker $1 ended"
     fi
     if [ $SECONDS -gt $deadline ]; then
-      tail -15 "$state/$1.log" >&2 || true
+      tail -n 15 "$state/$1.log" >&2 || true
       fail "the broker $1 did not start in time"
     fi
     sleep 0.1

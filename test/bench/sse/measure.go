@@ -5,11 +5,10 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"os"
-	"os/exec"
-	"strconv"
 	"strings"
 	"time"
+
+	"sluice/test/bench/process"
 )
 
 type server struct {
@@ -122,7 +121,7 @@ func (t target) events(ctx context.Context, rate, n, seconds int) error {
 	defer f.close()
 	records := rate * seconds
 	want := int64(records) * int64(n)
-	before, start := cpu(t.pid), time.Now()
+	before, start := process.CPU(t.pid), time.Now()
 	if err := t.send(ctx, rate, records); err != nil {
 		return err
 	}
@@ -134,7 +133,7 @@ func (t target) events(ctx context.Context, rate, n, seconds int) error {
 	}
 	fmt.Printf("| %d | %d | %s | %.0f | %d | %d | %.1f | %.1f | %.2f |\n", rate, n, t.name,
 		float64(got)/took.Seconds(), want-got, f.cut.Load(), f.percentile(0.5), f.percentile(0.99),
-		(cpu(t.pid)-before).Seconds()/took.Seconds())
+		(process.CPU(t.pid)-before).Seconds()/took.Seconds())
 	return nil
 }
 
@@ -142,19 +141,19 @@ func (t target) events(ctx context.Context, rate, n, seconds int) error {
 // all connected.
 func (t target) idle(ctx context.Context, n int) error {
 	const while = 30 * time.Second
-	before := resident(t.pid)
+	before := process.Resident(t.pid)
 	f, err := open(ctx, t.follow, n, false)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	used := cpu(t.pid)
+	used := process.CPU(t.pid)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-time.After(while):
 	}
-	fmt.Printf("| %d | %s | %d | %d | %.1f |\n", n, t.name, before, resident(t.pid), 100*(cpu(t.pid)-used).Seconds()/while.Seconds())
+	fmt.Printf("| %d | %s | %d | %d | %.1f |\n", n, t.name, before, process.Resident(t.pid), 100*(process.CPU(t.pid)-used).Seconds()/while.Seconds())
 	if cut := f.cut.Load(); cut > 0 {
 		return fmt.Errorf("%s cut off %d idle followers", t.name, cut)
 	}
@@ -213,37 +212,4 @@ func publishBeside(ctx context.Context, gateway string) float64 {
 		f.latencies = append(f.latencies, time.Since(start))
 	}
 	return f.percentile(0.5)
-}
-
-// cpu gives the CPU time that a process has used.
-func cpu(pid int) time.Duration {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0
-	}
-	fields := strings.Fields(string(stat[bytes.LastIndexByte(stat, ')')+1:]))
-	user, _ := strconv.ParseInt(fields[11], 10, 64)
-	system, _ := strconv.ParseInt(fields[12], 10, 64)
-	return time.Duration(user+system) * time.Second / time.Duration(ticks())
-}
-
-// ticks is how many of the kernel's clock ticks make a second.
-func ticks() int64 {
-	out, err := exec.Command("getconf", "CLK_TCK").Output() //nolint:noctx // ends at once
-	n, parsed := strconv.ParseInt(strings.TrimSpace(string(out)), 10, 64)
-	if err != nil || parsed != nil {
-		return 100
-	}
-	return n
-}
-
-// resident gives a process's resident memory in megabytes.
-func resident(pid int) int {
-	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
-	if err != nil {
-		return 0
-	}
-	_, after, _ := strings.Cut(string(status), "VmRSS:")
-	kb, _ := strconv.Atoi(strings.Fields(after)[0])
-	return kb / 1024
 }
