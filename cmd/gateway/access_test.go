@@ -74,6 +74,38 @@ auth:
 	}
 }
 
+// Who commits for a group has to be allowed to read all streams of the position.
+func TestCommitsNeedTheRightToRead(t *testing.T) {
+	b := kafkatest.Embedded(t)
+	reader, readerLine := makeToken(t, "reader")
+	admin, adminLine := makeToken(t, "admin")
+	g := launch(t, "--kafka-servers", b.Addr, "--topic-prefix", b.Prefix(), "--config", configure(t, `
+auth:
+  tokens: [`+readerLine+", "+adminLine+`]
+  rules:
+    - {principals: ["token:reader"], actions: [subscribe], streams: [orders]}
+    - {principals: ["token:admin"], actions: [manage, publish, subscribe], streams: ["*"], schemas: ["*"]}
+`))
+	g.awaitReady(t)
+	as := func(token, method, path, body string) answer {
+		return g.do(t, request{method: method, path: path, body: body, header: map[string]string{"Authorization": "Bearer " + token, "Content-Type": "application/json"}})
+	}
+	as(admin, "POST", "/schemas/Order/versions", `{"schema":{},"streams":["orders","secret"]}`).want(t, 201)
+	as(admin, "POST", "/streams/orders", `{"id":1}`).want(t, 201)
+	as(admin, "POST", "/streams/secret", `{"id":2}`).want(t, 201)
+	position := func(token, streams string) string {
+		return fmt.Sprintf(`{"position":%q}`, as(token, "GET", "/streams/"+streams+"/records", "").want(t, 200)["next"])
+	}
+	both, secret, own := position(admin, "orders,secret"), position(admin, "secret"), position(reader, "orders")
+	as(reader, "POST", "/groups/g/commit", both).problem(t, 403, "forbidden")
+	as(reader, "POST", "/groups/g/commit", secret).problem(t, 403, "forbidden")
+	for who, body := range map[string]string{reader: own, admin: both} {
+		if a := as(who, "POST", "/groups/g/commit", body); a.status != 204 {
+			t.Errorf("%d %s", a.status, a.body)
+		}
+	}
+}
+
 // A subscription has its owner's rights: its pattern delivers only streams that
 // the owner may read, and when the owner may nothing any more it is paused.
 func TestASubscriptionHasItsOwnersRights(t *testing.T) {

@@ -1,6 +1,7 @@
 package groups_test
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -186,4 +187,33 @@ func TestCommit(t *testing.T) {
 	if w.looks != 3 {
 		t.Errorf("%d looks at all streams, want 3", w.looks)
 	}
+}
+
+// Who commits has to be allowed to read all streams of the position: else it
+// could put the readers of others back, or on beyond what they have not read.
+func TestCommitNeedsTheRightToRead(t *testing.T) {
+	w := &world{layouts: []stream.Layout{{Stream: "other", TopicID: "O", Partitions: 1}, orders}}
+	g := pool(t, w)
+	may := func(r stream.Rights) context.Context {
+		return stream.WithCaller(t.Context(), &stream.Caller{Principal: stream.Principal{Name: "token:a"}, Rights: r})
+	}
+	pattern := func(text string) stream.Pattern {
+		p, err := stream.ParsePattern(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return p
+	}
+	var own, both stream.Position
+	own.Set(orders, 0, 4)
+	both.Set(orders, 0, 4)
+	both.Set(w.layouts[0], 0, 1)
+	reader := may(stream.Rights{Subscribe: pattern("orders"), Publish: pattern("*"), Manage: pattern("*")})
+	wantCode(t, g.Commit(reader, "g", both), stream.Forbidden)
+	wantCode(t, g.Commit(may(stream.Rights{Subscribe: pattern("other")}), "g", own), stream.Forbidden)
+	if len(w.commits) > 0 {
+		t.Errorf("what is refused was committed: %v", w.commits)
+	}
+	wantCode(t, g.Commit(reader, "g", own), "")
+	wantCode(t, g.Commit(may(stream.Rights{Subscribe: pattern("*")}), "g", both), "")
 }

@@ -307,6 +307,11 @@ func TestHealthTellsNoDetails(t *testing.T) {
 	if res := g.do(t, "GET /health/ready", ""); res.StatusCode != 503 || strings.Contains(res.body, "10.0.0.1") {
 		t.Errorf("%d %s", res.StatusCode, res.body)
 	}
+	g.checks = fakeReadiness{{Name: "kafka", OK: true, Detail: "the files in /etc/sluice are not used"}, {Name: "deliveries", Optional: true, Detail: "grant READ on the group _sluice.deliveries"}}
+	res := g.do(t, "GET /health/ready", "")
+	if res.StatusCode != 200 || !strings.Contains(res.body, `{"name":"deliveries","ok":false,"optional":true}`) || strings.Contains(res.body, "sluice") {
+		t.Errorf("%d %s", res.StatusCode, res.body)
+	}
 }
 
 func TestMetricsOfTheirOwn(t *testing.T) {
