@@ -64,7 +64,7 @@ type Cluster struct {
 	log       *slog.Logger
 	metrics   *metrics
 	handle    *control
-	wire      *kgo.Client // nil: librdkafka alone knows how to log in
+	wire      *wireClient // nil: librdkafka alone knows how to log in
 	logs      chan ckafka.LogEvent
 	reach     *reachability
 	doctor    *doctor
@@ -99,7 +99,7 @@ func NewCluster(o ClusterOptions) (*Cluster, error) {
 		stop()
 		return nil, err
 	}
-	if c.wire, err = openWire(c.creds.options); err != nil {
+	if c.wire, err = newWireClient(c, kgo.MetadataMinAge(wireMetadataAge), kgo.RequestRetries(wireRetries)); err != nil {
 		c.log.Warn("offsets are asked for through librdkafka, which is slower", slog.Any("error", err))
 	}
 	c.spawn(func() { c.forwardLogs(ctx) })
@@ -145,7 +145,7 @@ func (c *Cluster) Close() {
 	c.handle.close() // which ends watch
 	c.running.Wait()
 	if c.wire != nil {
-		c.wire.Close()
+		c.wire.close()
 	}
 	c.creds.close()
 }

@@ -44,7 +44,7 @@ type Offsets struct {
 
 // lane is one connection, and the turns of those who use it.
 type lane struct {
-	client *kgo.Client
+	client *wireClient
 	turns  chan struct{}
 }
 
@@ -60,12 +60,8 @@ func NewOffsets(c *Cluster, topics stream.Topics) *Offsets {
 }
 
 func (o *Offsets) open() error {
-	opts, err := wire(o.cluster.creds.options)
-	if err != nil {
-		return err
-	}
 	for range offsetLanes {
-		client, err := kgo.NewClient(opts...)
+		client, err := newWireClient(o.cluster)
 		if err != nil {
 			return fmt.Errorf("configure the client of commits: %w", err)
 		}
@@ -78,7 +74,7 @@ func (o *Offsets) open() error {
 func (o *Offsets) Close() {
 	for _, l := range o.lanes {
 		if l.client != nil {
-			l.client.Close()
+			l.client.close()
 		}
 	}
 }
@@ -93,7 +89,10 @@ func (o *Offsets) Committed(ctx context.Context, group string) ([]stream.GroupOf
 		if l.client == nil {
 			all, err = o.list(ctx, group)
 		} else {
-			all, err = o.fetch(ctx, l.client, group)
+			err = l.client.use(func(c *kgo.Client) (err error) {
+				all, err = o.fetch(ctx, c, group)
+				return err
+			})
 		}
 		return err
 	})
@@ -121,7 +120,7 @@ func (o *Offsets) Commit(ctx context.Context, group string, offsets []stream.Gro
 		if l.client == nil {
 			return o.alter(ctx, group, offsets)
 		}
-		return o.send(ctx, l.client, group, offsets)
+		return l.client.use(func(c *kgo.Client) error { return o.send(ctx, c, group, offsets) })
 	})
 }
 
@@ -133,7 +132,7 @@ func (o *Offsets) Forget(ctx context.Context, group string) error {
 		if l.client == nil {
 			return o.remove(ctx, group)
 		}
-		return forget(ctx, l.client, group)
+		return l.client.use(func(c *kgo.Client) error { return forget(ctx, c, group) })
 	})
 }
 

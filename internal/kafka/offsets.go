@@ -6,6 +6,7 @@ import (
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kgo"
 
 	"sluice/internal/stream"
 )
@@ -188,11 +189,15 @@ var (
 )
 
 // askOffsets asks once.
-func (c *Cluster) askOffsets(ctx context.Context, places []place, spec ckafka.OffsetSpec, isolation string) (map[place]offset, error) {
+func (c *Cluster) askOffsets(ctx context.Context, places []place, spec ckafka.OffsetSpec, isolation string) (found map[place]offset, err error) {
 	if c.wire == nil {
 		return c.askOffsetsOfLibrdkafka(ctx, places, spec, isolation)
 	}
-	return askOffsets(ctx, c.wire, offsetsRequest(places, spec, isolation))
+	err = c.wire.use(func(client *kgo.Client) error {
+		found, err = askOffsets(ctx, client, offsetsRequest(places, spec, isolation))
+		return err
+	})
+	return found, err
 }
 
 // askOffsetsOfLibrdkafka asks where only librdkafka knows how to log in. An

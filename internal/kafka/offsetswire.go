@@ -18,16 +18,6 @@ const (
 	wireRetries     = 2
 )
 
-// openWire makes the client of franz-go's that asks about offsets; it connects
-// when it is first asked. The error names what only librdkafka knows.
-func openWire(current func() Options) (*kgo.Client, error) {
-	opts, err := wire(current)
-	if err != nil {
-		return nil, err
-	}
-	return kgo.NewClient(append(opts, kgo.MetadataMinAge(wireMetadataAge), kgo.RequestRetries(wireRetries))...)
-}
-
 // offsetsRequest asks for one offset of each partition (KIP-79, KIP-98).
 func offsetsRequest(places []place, spec ckafka.OffsetSpec, isolation string) *kmsg.ListOffsetsRequest {
 	req := kmsg.NewPtrListOffsetsRequest()
