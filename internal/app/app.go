@@ -88,14 +88,9 @@ func (a *App) setup(o Options) error {
 	}
 	a.cleanups.push("listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
 
-	brokers := kafkaOptions(o.Config)
-	if o.Config.Embedded {
-		broker, err := embedded.Start(embedded.Options{DataDir: o.Config.DataDir, Log: o.Log})
-		if err != nil {
-			return fmt.Errorf("start the embedded broker: %w", err)
-		}
-		a.cleanups.push("embedded broker", func(context.Context) error { broker.Close(); return nil })
-		brokers.BootstrapServers = []string{broker.Addr()}
+	brokers, err := a.newBrokers(o)
+	if err != nil {
+		return err
 	}
 
 	names := stream.Topics{Prefix: o.Config.TopicPrefix}
@@ -159,6 +154,22 @@ func (a *App) setup(o Options) error {
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a,
 	})
+}
+
+// newBrokers says how to reach Kafka, and starts the embedded broker if it is
+// that one.
+func (a *App) newBrokers(o Options) (kafka.Options, error) {
+	brokers := kafkaOptions(o.Config)
+	if !o.Config.Embedded {
+		return brokers, nil
+	}
+	broker, err := embedded.Start(embedded.Options{DataDir: o.Config.DataDir, Log: o.Log})
+	if err != nil {
+		return brokers, fmt.Errorf("start the embedded broker: %w", err)
+	}
+	a.cleanups.push("embedded broker", func(context.Context) error { broker.Close(); return nil })
+	brokers.BootstrapServers = []string{broker.Addr()}
+	return brokers, nil
 }
 
 // newHTTP makes what serves the API, and has it drained.
