@@ -124,7 +124,7 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
 
 	streams := catalog.New(catalog.Options{
-		Topics: admin, Bindings: store, Schemas: store, Names: names, Producer: producer,
+		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: store, Names: names, Producer: producer,
 		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
 	})
 	publisher := publish.New(publish.Options{
@@ -153,6 +153,7 @@ func (a *App) setup(o Options) error {
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a,
+		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
 }
 

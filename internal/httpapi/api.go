@@ -39,6 +39,9 @@ type Streams interface {
 	Change(ctx context.Context, id string, change stream.Change) (info stream.Info, created bool, err error)
 	// Delete returns when the stream is gone.
 	Delete(ctx context.Context, id string) error
+	// Validate says whether Change would create the stream, or what Change
+	// would answer instead; nothing is changed.
+	Validate(ctx context.Context, id string, change stream.Change) (creates bool, err error)
 }
 
 // Schemas changes the registered schemas.
@@ -190,6 +193,8 @@ type Options struct {
 	Groups       Groups
 	Filters      Filters
 	Readiness    Readiness
+	Brokers      Brokers
+	Storage      Storage
 
 	// Subscriptions are the webhooks; nil: there are none, nor their routes.
 	Subscriptions Subscriptions

@@ -68,6 +68,7 @@ type Cluster struct {
 	logs      chan ckafka.LogEvent
 	reach     *reachability
 	doctor    *doctor
+	nodes     nodes
 	told      repeats // what was logged of librdkafka's words
 	renewing  sync.Mutex
 	renewals  []func(context.Context) // replace clients whose credentials have changed
@@ -179,7 +180,7 @@ func (c *Cluster) watch() {
 func (c *Cluster) event(client string, h tokenHolder, ev ckafka.Event) {
 	switch ev := ev.(type) {
 	case *ckafka.Stats:
-		c.metrics.statistics(client, ev.String())
+		c.nodes.learn(client, c.metrics.statistics(client, ev.String()).Brokers, time.Now())
 	case ckafka.OAuthBearerTokenRefresh:
 		c.refresh(client, h)
 	case ckafka.Error:
@@ -189,6 +190,7 @@ func (c *Cluster) event(client string, h tokenHolder, ev ckafka.Event) {
 			return
 		}
 		c.doctor.listen(ev)
+		c.nodes.fail(client, ev, time.Now())
 		c.log.LogAttrs(context.Background(), c.level(slog.LevelWarn, client+ev.String()), "kafka client error",
 			slog.String("client", client), slog.String("code", errorLabel(ev)), slog.Any("error", ev))
 	}

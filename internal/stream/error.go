@@ -26,6 +26,7 @@ const (
 	UnknownRecord        Code = "unknown-record"        // no record at that partition and offset
 	UnknownGroup         Code = "unknown-group"         // no such consumer group
 	UnknownSubscription  Code = "unknown-subscription"  // no such subscription
+	UnknownBroker        Code = "unknown-broker"        // no such broker in the cluster
 	SchemaConflict       Code = "schema-conflict"       // the version is taken by another schema
 	SchemaMismatch       Code = "schema-mismatch"       // the stream is bound to another schema
 	SchemaInUse          Code = "schema-in-use"         // streams are bound to the schema
