@@ -184,9 +184,21 @@ func apiVersions(ctx context.Context, client *kgo.Client, id int32) (stream.APIV
 }
 
 // kafkaVersion says which version of Kafka the versions of its requests imply:
-// "4.1", or in words where they are of no version alone.
+// "4.1", or in words where they are of no version alone. A broker that is not
+// Kafka may lack some requests and know the others as well as a version does:
+// those that it lacks do not count then.
 func kafkaVersion(resp *kmsg.ApiVersionsResponse) string {
-	guess := kversion.FromApiVersionsResponse(resp).VersionGuess()
+	versions := kversion.FromApiVersionsResponse(resp)
+	guess := versions.VersionGuess()
+	if !strings.HasPrefix(guess, "v") {
+		var lacks []int16
+		kversion.Stable().EachMaxKeyVersion(func(key, _ int16) {
+			if !versions.HasKey(key) {
+				lacks = append(lacks, key)
+			}
+		})
+		guess = versions.VersionGuess(kversion.SkipKeys(lacks...))
+	}
 	words := strings.Fields(guess)
 	for i, w := range words {
 		if len(w) > 1 && w[0] == 'v' && w[1] >= '0' && w[1] <= '9' {
