@@ -24,6 +24,7 @@ type exchange struct {
 	written  int64          // bytes of the answer's body
 	received int64          // bytes of the request's body
 	code     stream.Code    // of the problem answered, "" for none
+	kind     stream.ErrorKind
 	outcome  stream.Outcome // of the record should this publish fail without saying; "" elsewhere
 
 	// rest is what is left of the answer when the handler has returned; nil:

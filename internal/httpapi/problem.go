@@ -23,7 +23,10 @@ type problem struct {
 	Detail  string             `json:"detail"`
 	Errors  []stream.Violation `json:"errors,omitempty"`
 	Outcome stream.Outcome     `json:"outcome,omitempty"`
-	Line    int                `json:"line,omitzero"` // of an NDJSON request, from 1
+	// Retriable says of Kafka's errors whether the same request can succeed
+	// later; nil: it is none of Kafka's.
+	Retriable *bool `json:"retriable,omitempty"`
+	Line      int   `json:"line,omitzero"` // of an NDJSON request, from 1
 }
 
 func newProblem(e *stream.Error, outcome stream.Outcome) problem {
@@ -35,7 +38,23 @@ func newProblem(e *stream.Error, outcome stream.Outcome) problem {
 		Detail:  clip(e.Message),
 		Errors:  clipAll(e.Violations),
 		Outcome: outcome,
+
+		Retriable: retriable(e),
 	}
+}
+
+// retriable says whether the same request can succeed later, where the error is
+// Kafka's: of some kind, or one of the codes that are about nothing else.
+func retriable(e *stream.Error) *bool {
+	passes := e.Kind.Passes()
+	switch {
+	case e.Kind != "":
+	case e.Code == stream.KafkaUnavailable, e.Code == stream.NotEnoughReplicas, e.Code == stream.OutcomeUnknown:
+		passes = true
+	default:
+		return nil
+	}
+	return &passes
 }
 
 // maxDetail bounds a sentence of a problem, in bytes: names in it may be the
@@ -102,7 +121,7 @@ func (a *api) explain(x *exchange, ctx context.Context, err error) *stream.Error
 
 // answer writes the error as a problem, unless an answer has begun.
 func (a *api) answer(x *exchange, r *http.Request, e *stream.Error) {
-	x.code = e.Code
+	x.code, x.kind = e.Code, e.Kind
 	a.metrics.failed(e.Code)
 	if x.status != 0 {
 		panic(http.ErrAbortHandler)
@@ -114,7 +133,8 @@ func (a *api) answer(x *exchange, r *http.Request, e *stream.Error) {
 // problem or has a problem's members.
 func (a *api) writeProblem(x *exchange, e *stream.Error, body any) {
 	h, status := x.Header(), kindOf(e.Code).status
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+	passes := retriable(e)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable || passes != nil && *passes {
 		h.Set("Retry-After", retryAfter(e.RetryAfter))
 	}
 	h["Content-Type"] = headerProblem

@@ -185,6 +185,7 @@ func (c *Cluster) event(client string, h tokenHolder, ev ckafka.Event) {
 		c.refresh(client, h)
 	case ckafka.Error:
 		c.metrics.clientErrors.WithLabelValues(client, errorLabel(ev)).Inc()
+		kind := c.metrics.failed(ev)
 		if ev.Code() == ckafka.ErrAllBrokersDown {
 			c.reach.suspect()
 			return
@@ -192,7 +193,7 @@ func (c *Cluster) event(client string, h tokenHolder, ev ckafka.Event) {
 		c.doctor.listen(ev)
 		c.nodes.fail(client, ev, time.Now())
 		c.log.LogAttrs(context.Background(), c.level(slog.LevelWarn, client+ev.String()), "kafka client error",
-			slog.String("client", client), slog.String("code", errorLabel(ev)), slog.Any("error", ev))
+			slog.String("client", client), slog.String("code", errorLabel(ev)), slog.String("kind", string(kind)), slog.Any("error", ev))
 	}
 }
 
