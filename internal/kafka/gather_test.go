@@ -66,13 +66,13 @@ func TestGatherHalfOfWhatIsUnderWay(t *testing.T) {
 func TestGatherWaitsNoLongerThanAllowed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBursts()
-		b.gather.level = 100
+		b.level = 100
 		b.add(1)
 		b.add(2)
-		time.Sleep(gatherFor - 1)
+		<-time.After(gatherFor - 1)
 		synctest.Wait()
 		b.want(t)
-		time.Sleep(1)
+		<-time.After(1)
 		synctest.Wait()
 		b.want(t, []int{1, 2})
 		b.back()
