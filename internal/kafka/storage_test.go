@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kgo"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/internal/kafka"
 	"sluice/internal/kafkatest"
@@ -63,6 +66,18 @@ func TestPartitions(t *testing.T) {
 			t.Errorf("after a third was added: %+v, %v", got, err)
 		}
 	})
+}
+
+// Where the broker does not tell sizes, all else is told.
+func TestPartitionsWithoutSizes(t *testing.T) {
+	b := kafkatest.Embedded(t)
+	_, s := storage(t, b)
+	aged(t, b, b.Topic(t, "x", 1, nil), 3)
+	b.Cluster(t).Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.DescribeLogDirs}, TopLevel: true, Err: kerr.ClusterAuthorizationFailed, Count: -1})
+	got, err := s.Partitions(t.Context(), "x")
+	if err != nil || len(got) != 1 || got[0].Size != nil || got[0].End == nil || *got[0].End != 3 {
+		t.Errorf("got %+v, %v", got, err)
+	}
 }
 
 func TestSettings(t *testing.T) {
