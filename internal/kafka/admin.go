@@ -125,6 +125,8 @@ func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool
 		return false, err
 	}
 	a.made.Store(spec.Name, time.Now())
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
 	return true, a.until(ctx, spec.Name, 1)
 }
 
