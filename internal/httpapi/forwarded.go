@@ -66,6 +66,14 @@ func (p proxies) sender(r *http.Request) sender {
 	return s
 }
 
+// sender gives where the request comes from. It is looked for once.
+func (a *api) sender(x *exchange, r *http.Request) sender {
+	if !x.located {
+		x.from, x.located = proxies(a.TrustedProxies).sender(r), true
+	}
+	return x.from
+}
+
 // peerOf gives the address of a connection's other end.
 func peerOf(remote string) netip.Addr {
 	ap, err := netip.ParseAddrPort(remote)
