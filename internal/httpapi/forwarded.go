@@ -3,6 +3,7 @@ package httpapi
 import (
 	"net/http"
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -108,8 +109,7 @@ func (p proxies) walk(peer netip.Addr, hops []hop) (client netip.Addr, proto str
 // commonHops reads X-Forwarded-For from its end.
 func commonHops(lines []string) []hop {
 	var hops []hop
-	for i := len(lines) - 1; i >= 0; i-- {
-		rest := lines[i]
+	for _, rest := range slices.Backward(lines) {
 		for more := true; more; {
 			if len(hops) == maxHops {
 				return hops

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -51,7 +50,11 @@ func as(name string) string { return "Authorization: Bearer " + name }
 // rateLimit gives the fields of the answer, whose names are written as the
 // draft does.
 func (r reply) rateLimit() []string {
-	return append(slices.Clone(r.Header["RateLimit-Policy"]), r.Header["RateLimit"]...)
+	var values []string
+	for _, name := range []string{"RateLimit-Policy", "RateLimit"} {
+		values = append(values, r.Header[name]...)
+	}
+	return values
 }
 
 func TestAQuotaIsUsedUp(t *testing.T) {
@@ -371,7 +374,7 @@ func TestConnectionsOfAnAddress(t *testing.T) {
 			t.Fatal(err)
 		}
 		server := httpapi.NewServer(newGateway(t, nil).handler, slog.New(slog.DiscardHandler))
-		go server.Serve(httpapi.LimitConnections(l, book, proxies)) //nolint:errcheck // ends with the server
+		go server.Serve(httpapi.LimitConnections(l, book, proxies))
 		t.Cleanup(func() { server.Close() })
 		served := map[net.Conn]bool{}
 		for range 5 {

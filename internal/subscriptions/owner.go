@@ -40,7 +40,7 @@ func (s *Store) checkMost(sub *stream.Subscription) error {
 	defer s.mu.RUnlock()
 	have := 0
 	for id, e := range s.entries {
-		if id != sub.ID && e.sub != nil && e.sub.Owner.Name == sub.Owner.Name && !(e.pending && e.abandoned()) {
+		if id != sub.ID && e.sub != nil && e.sub.Owner.Name == sub.Owner.Name && (!e.pending || !e.abandoned()) {
 			have++
 		}
 	}
