@@ -32,6 +32,8 @@ type Server struct {
 	Embedded        bool     `yaml:"embedded"`         // run a broker inside the gateway
 	DataDir         string   `yaml:"data_dir"`         // where the embedded broker keeps its data
 	CORS            CORS     `yaml:"cors"`             // which web pages may use the API
+	TrustedProxies  []string `yaml:"trusted_proxies"`  // CIDR or addresses, whose Forwarded and X-Forwarded-* are believed
+	Quotas          Quotas   `yaml:"quotas"`           // what each principal and each address may use
 	Limits          Limits   `yaml:"limits"`           // what one request may hold, and all readers together
 	KeepAlive       Duration `yaml:"keep_alive"`       // without events, after which an event stream says that it lives
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does
