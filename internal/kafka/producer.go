@@ -56,11 +56,13 @@ type Producer struct {
 	cluster  *Cluster
 	log      *slog.Logger
 	opts     ProducerOptions
+	caller   *caller // as whom it publishes; nil: as the gateway
 	replicas *replicaWatch
 
-	timestamps timestampTypes
+	timestamps *timestampTypes
 	pairs      pairs
 	looks      singleflight.Group
+	forget     func() // ends the renewal of credentials
 
 	denied   denial
 	current  atomic.Pointer[generation]
@@ -91,13 +93,13 @@ type pending struct {
 
 // NewProducer starts a producer on the client's cluster.
 func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
-	p := &Producer{cluster: c, log: c.log, opts: o, replicas: newReplicaWatch(c), timestamps: timestampTypes{cluster: c}}
+	p := &Producer{cluster: c, log: c.log, opts: o, replicas: newReplicaWatch(c), timestamps: &timestampTypes{cluster: c}}
 	g, err := p.open()
 	if err != nil {
 		return nil, err
 	}
 	p.start(g)
-	c.onRenewal(p.renewCredentials)
+	p.forget = c.onRenewal(p.renewCredentials)
 	return p, nil
 }
 
@@ -115,6 +117,9 @@ func (p *Producer) open() (*generation, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if p.caller != nil {
+		p.caller.configure(cfg, p.opts)
 	}
 	for name, value := range producerDefaults {
 		if _, set := cfg[name]; !set {
@@ -253,15 +258,24 @@ func (p *Producer) serve(g *generation) {
 			g.took(ev)
 			p.report(ev)
 		case ckafka.Error:
-			p.cluster.event("producer", g.handle, ev)
+			p.event(g, ev)
 			p.denied.take(ev)
 			if ev.IsFatal() {
 				p.running.Go(func() { p.replace(g) })
 			}
 		default:
-			p.cluster.event("producer", g.handle, ev)
+			p.event(g, ev)
 		}
 	}
+}
+
+// event takes what is no report.
+func (p *Producer) event(g *generation, ev ckafka.Event) {
+	if p.caller != nil {
+		p.caller.event(p.cluster, g.handle, ev)
+		return
+	}
+	p.cluster.event("producer", g.handle, ev)
 }
 
 // took remembers that a topic may have a record. One that librdkafka could not
@@ -353,7 +367,7 @@ func (p *Producer) replace(g *generation) {
 	if p.current.Load() != g || p.closed.Load() {
 		return
 	}
-	p.log.Error("the producer failed", slog.Any("error", g.handle.GetFatalError()))
+	p.log.Log(context.Background(), p.level(slog.LevelError), "the producer failed", slog.Any("error", g.handle.GetFatalError()))
 	if p.succeed() {
 		p.running.Go(g.retire)
 	}
@@ -387,7 +401,7 @@ func (p *Producer) succeed() bool {
 		p.log.Error("cannot replace the producer", slog.Any("error", err))
 		return false
 	}
-	p.log.Info("producer replaced")
+	p.log.Log(context.Background(), p.level(slog.LevelInfo), "producer replaced")
 	p.cluster.metrics.replaced.Inc()
 	p.start(next)
 	return true
@@ -445,6 +459,7 @@ func (p *Producer) look(topic string) error {
 // gives up the rest, and says how many records that were. Send fails from then
 // on, and a second call does nothing.
 func (p *Producer) Close(ctx context.Context) error {
+	p.forget()
 	left := p.end(ctx)
 	p.running.Wait() // outside the lock, which a replacement under way waits for
 	if left > 0 {

@@ -150,7 +150,7 @@ func (p *Publisher) reviveAndSend(ctx context.Context, rec *stream.Outgoing) (st
 // queue sends, and tries again for a while when the queue is full: who streams
 // many records should be slowed down rather than refused.
 func (p *Publisher) queue(ctx context.Context, rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
-	err := p.send(rec, t, delivered)
+	err := p.send(ctx, rec, t, delivered)
 	if stream.CodeOf(err) != stream.Overloaded {
 		return err
 	}
@@ -164,7 +164,7 @@ func (p *Publisher) queue(ctx context.Context, rec *stream.Outgoing, t stream.Ta
 			return err
 		case <-tick.C:
 		}
-		if err = p.send(rec, t, delivered); stream.CodeOf(err) != stream.Overloaded {
+		if err = p.send(ctx, rec, t, delivered); stream.CodeOf(err) != stream.Overloaded {
 			return err
 		}
 	}
@@ -173,7 +173,7 @@ func (p *Publisher) queue(ctx context.Context, rec *stream.Outgoing, t stream.Ta
 // sendAndWait sends a record and waits for its report, or until ctx ends.
 func (p *Publisher) sendAndWait(ctx context.Context, rec *stream.Outgoing, t stream.Target) (stream.Report, error) {
 	reported := p.waiters.Get().(chan result)
-	err := p.send(rec, t, func(r stream.Report, err error) { reported <- result{r, err} })
+	err := p.send(ctx, rec, t, func(r stream.Report, err error) { reported <- result{r, err} })
 	if err != nil {
 		p.waiters.Put(reported)
 		return stream.Report{}, err
@@ -188,8 +188,17 @@ func (p *Publisher) sendAndWait(ctx context.Context, rec *stream.Outgoing, t str
 	}
 }
 
+// senderOf gives what publishes for the caller: a producer that is logged in to
+// Kafka as them, where they have one.
+func (p *Publisher) senderOf(ctx context.Context) stream.Sender {
+	if c := stream.CallerOf(ctx); c != nil && c.Sender != nil {
+		return c.Sender
+	}
+	return p.opts.Producer
+}
+
 // send puts the record into its stored form and queues it.
-func (p *Publisher) send(rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
+func (p *Publisher) send(ctx context.Context, rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
 	m := stream.Message{Topic: t.Topic, Partition: rec.Partition, Key: rec.Key, Headers: rec.Headers, Timestamp: rec.Timestamp}
 	buffer := p.buffers.Get().(*[]byte)
 	defer p.buffers.Put(buffer)
@@ -204,7 +213,7 @@ func (p *Publisher) send(rec *stream.Outgoing, t stream.Target, delivered func(s
 		m.Headers = append(slices.Clip(rec.Headers), stream.Header{Name: stream.SchemaHeader, Value: []byte(schema)})
 	}
 	size := len(m.Value)
-	return p.opts.Producer.Send(&m, func(r stream.Report, err error) {
+	return p.senderOf(ctx).Send(&m, func(r stream.Report, err error) {
 		if err == nil {
 			r.Schema = schema
 			p.metrics.stored(size)

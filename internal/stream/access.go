@@ -75,6 +75,7 @@ type Caller struct {
 	Rights
 
 	Expires time.Time // when the credentials end; zero: never
+	Sender  Sender    // publishes under the caller's own identity at Kafka; nil: the gateway's publishes for it
 	Short   bool      // by a short-lived token, which is good for nothing but reading events
 }
 
