@@ -107,6 +107,9 @@ func (a *api) answer(x *exchange, r *http.Request, e *stream.Error) {
 	if x.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
+	if e.Code == stream.Unauthenticated && x.Header().Get("WWW-Authenticate") == "" { // Kafka refused what was taken for good
+		a.challenge(x, challengeInvalid)
+	}
 	a.writeProblem(x, e, newProblem(e, outcomeOf(e, x.outcome)))
 }
 

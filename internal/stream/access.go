@@ -29,7 +29,7 @@ func (a Action) Phrase() string {
 // Principal is who sends a request, or owns what is stored. It is not changed
 // once others have it.
 type Principal struct {
-	Name   string              // the kind of credentials and the name they give: "token:ci", "oidc:alice", "cert:CN=billing"; "": nobody
+	Name   string              // the kind of credentials and the name they give: "token:ci", "oidc:alice", "cert:CN=billing", "user:bob"; "": nobody
 	Claims map[string][]string // those that rules ask for; nil where there are none
 }
 
