@@ -36,7 +36,7 @@ auth:
   tokens: [%s]
   rules:
     - {principals: ["token:admin"], actions: [manage, publish, subscribe], streams: ["*"], schemas: ["*"]}
-    - {principals: ["user:*"], actions: [publish], streams: [orders, bills]}
+    - {principals: ["user:*"], actions: [publish], streams: [orders, bills, orders.events]}
     - {principals: ["user:%sreader"], actions: [subscribe], streams: [orders]}
 %s`, k.SASLSSL, k.File("ca.crt"), adminLine, k.Prefix(), lines)))
 	g.awaitReady(t)
@@ -102,7 +102,10 @@ func TestCallersPublishAsThemselves(t *testing.T) {
 
 	p.as(hers, "/streams/orders", "{\"data\":3}\n{\"data\":4}\n", "application/x-ndjson").do(t, p.gateway).want(t, 201)
 	event := `{"specversion":"1.0","id":"1","source":"/t","type":"t","datacontenttype":"application/json","data":5}`
-	p.as(hers, "/streams/orders", "["+event+"]", "application/cloudevents-batch+json").do(t, p.gateway).want(t, 201)
+	p.do(t, request{method: "PUT", path: "/streams/orders.events", body: `{"schema":"Order","envelope":false}`, header: map[string]string{
+		"Authorization": "Bearer " + p.admin, "Content-Type": "application/json",
+	}}).want(t, 201)
+	p.as(hers, "/streams/orders.events", "["+event+"]", "application/cloudevents-batch+json").do(t, p.gateway).want(t, 201)
 
 	denied := p.as(hers, "/streams/bills", `{"id":1}`, "").do(t, p.gateway).problem(t, 403, "forbidden")
 	if want := "Kafka denies the user " + alice + " WRITE on the topic " + p.k.Prefix() + "bills;"; !strings.Contains(fmt.Sprint(denied["detail"]), want) || denied["outcome"] != "not_stored" {

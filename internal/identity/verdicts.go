@@ -177,14 +177,15 @@ func drop(known map[digest]verdict, before time.Time) {
 	}
 }
 
-// makeRoom lets any one go where there are too many: it is asked about again.
+// makeRoom lets some go where there are too many, whichever: they are asked about
+// again. Several at a time, for each look at all of them takes a while.
 func makeRoom(known map[digest]verdict, now time.Time) {
 	if len(known) < maxVerdicts {
 		return
 	}
 	drop(known, now)
 	for secret := range known {
-		if len(known) < maxVerdicts {
+		if len(known) <= maxVerdicts*9/10 {
 			return
 		}
 		delete(known, secret)
