@@ -37,6 +37,7 @@ func (p *Producer) As(l *stream.Login, suspect func()) (*Producer, error) {
 		cluster: p.cluster, log: p.log.With(slog.Any("login", l)), opts: p.opts, caller: own,
 		replicas: p.replicas, timestamps: p.timestamps, denied: denial{who: "the user " + l.User},
 	}
+	q.gather = newGather(q.sendBurst)
 	g, err := q.open()
 	if err != nil {
 		return nil, err
