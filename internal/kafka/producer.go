@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -288,15 +287,6 @@ func (p *Producer) serve(g *generation) {
 	}
 }
 
-// event takes what is no report.
-func (p *Producer) event(g *generation, ev ckafka.Event) {
-	if p.caller != nil {
-		p.caller.event(p.cluster, g.handle, ev)
-		return
-	}
-	p.cluster.event("producer", g.handle, ev)
-}
-
 // took remembers that a topic may have a record. One that librdkafka could not
 // even assign to a partition was not counted.
 func (g *generation) took(m *ckafka.Message) {
@@ -505,9 +495,4 @@ func (p *Producer) end(ctx context.Context) (left int) {
 	}
 	g.retire()
 	return left
-}
-
-func isFatal(err error) bool {
-	var e ckafka.Error
-	return errors.As(err, &e) && (e.IsFatal() || e.Code() == ckafka.ErrFatal)
 }

@@ -65,6 +65,15 @@ func (p *Producer) Follow(l *stream.Login) {
 // another one to which it has published.
 func (p *Producer) Anew(topic string) { p.renew(topic) }
 
+// event takes what is no report.
+func (p *Producer) event(g *generation, ev ckafka.Event) {
+	if p.caller != nil {
+		p.caller.event(p.cluster, g.handle, ev)
+		return
+	}
+	p.cluster.event("producer", g.handle, ev)
+}
+
 // level lowers that of what an operator can do nothing about.
 func (p *Producer) level(own slog.Level) slog.Level {
 	if p.caller != nil {
