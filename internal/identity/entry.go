@@ -2,6 +2,7 @@ package identity
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync/atomic"
 	"time"
@@ -223,7 +224,8 @@ func (p *Pool) dismiss(i *identity, err *stream.Error) {
 // reason says of a record that was given up with a refused producer why.
 func (e *entry) reason(err error) error {
 	why := e.refused.Load()
-	if err == nil || why == nil || stream.CodeOf(err) != stream.KafkaUnavailable {
+	given, ours := errors.AsType[*stream.Error](err)
+	if !ours || why == nil || given.Code != stream.KafkaUnavailable || given.Outcome != stream.NotStored {
 		return err
 	}
 	return notStored(why)

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/binary"
+	"errors"
 	"log/slog"
 	"sync"
 	"time"
@@ -217,7 +218,7 @@ func (p *Pool) Close(ctx context.Context) error {
 }
 
 func notStored(err error) error {
-	if e, ok := err.(*stream.Error); ok { //nolint:errorlint // ours, as they are
+	if e, ok := errors.AsType[*stream.Error](err); ok {
 		own := *e
 		return own.WithOutcome(stream.NotStored)
 	}

@@ -211,8 +211,20 @@ func (w *world) stored(s stream.Sender, user string) {
 		w.t.Fatal(err)
 	}
 	w.producer(user).report(nil)
-	if err := <-told; err != nil {
+	if err := w.told(told); err != nil {
 		w.t.Fatal(err)
+	}
+}
+
+// told waits for what a record's publisher is told.
+func (w *world) told(c <-chan error) error {
+	w.t.Helper()
+	select {
+	case err := <-c:
+		return err
+	case <-time.After(time.Hour):
+		w.t.Fatal("no report")
+		return nil
 	}
 }
 
@@ -382,7 +394,7 @@ func TestProducersAreBounded(t *testing.T) {
 			t.Errorf("retry after %v, %s", e.RetryAfter, e.Outcome)
 		}
 		w.producer("bob").report(nil)
-		if err := <-told; err != nil {
+		if err := w.told(told); err != nil {
 			t.Fatal(err)
 		}
 		w.stored(alice, "alice")
@@ -423,7 +435,7 @@ func TestPasswordThatIsChanged(t *testing.T) {
 		w.wantOpen("alice")
 		w.kafka.set("alice", "changed")
 		suspected.suspect()
-		if e := wantCode(t, <-told, stream.Unauthenticated); e.Outcome != stream.NotStored {
+		if e := wantCode(t, w.told(told), stream.Unauthenticated); e.Outcome != stream.NotStored {
 			t.Errorf("the outcome is %s", e.Outcome)
 		}
 		synctest.Wait()
@@ -516,7 +528,7 @@ func TestTopicsAndTheEnd(t *testing.T) {
 		if err := w.Close(ctx); err != nil {
 			t.Fatal(err)
 		}
-		wantCode(t, <-told, stream.KafkaUnavailable)
+		wantCode(t, w.told(told), stream.KafkaUnavailable)
 		_, err = w.send(alice)
 		wantCode(t, err, stream.KafkaUnavailable)
 		_, err = w.LogIn(t.Context(), login("carol", "carol-secret"))
