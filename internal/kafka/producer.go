@@ -64,7 +64,6 @@ type Producer struct {
 	looks      singleflight.Group
 	forget     func() // ends the renewal of credentials
 	gather     *gather[*held]
-	bursts     atomic.Uint32 // counts them
 
 	denied   denial
 	current  atomic.Pointer[generation]
