@@ -117,6 +117,7 @@ func (a *App) setup(o Options) error {
 		return err
 	}
 	a.cleanups.push("producer", producer.Close)
+	identities := a.newIdentities(o.Config, producer, registry)
 
 	store := schemastore.New(o.Log, func(state stream.State) schemastore.Log {
 		a.schemas = kafka.NewLog(kafka.LogOptions{
@@ -128,7 +129,7 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
 
 	streams := catalog.New(catalog.Options{
-		Topics: admin, Bindings: store, Schemas: store, Names: names, Producer: producer,
+		Topics: admin, Bindings: store, Schemas: store, Names: names, Producer: announced{producer, identities},
 		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
 	})
 	publisher := publish.New(publish.Options{
@@ -137,7 +138,7 @@ func (a *App) setup(o Options) error {
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
-	callers, err := a.newAuth(o.Config, o.Log, registry)
+	callers, err := a.newAuth(o.Config, passThrough(o.Config, identities), registry)
 	if err != nil {
 		return err
 	}
@@ -179,7 +180,7 @@ func (a *App) newBrokers(o Options) (kafka.Options, error) {
 
 // newHTTP makes what serves the API, and has it drained.
 func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
-	guard(&api, callers)
+	guard(&api, callers, a.config.Auth.PassThrough.Basic != "")
 	if err := a.limitCallers(&api); err != nil {
 		return err
 	}

@@ -217,8 +217,11 @@ func Default() Config {
 			Log:             Log{Level: "info", Format: "auto"},
 		},
 		Security: Security{
-			TLS:  TLS{ClientAuth: "none"},
-			Auth: Auth{OIDC: OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"}},
+			TLS: TLS{ClientAuth: "none"},
+			Auth: Auth{
+				OIDC:        OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"},
+				PassThrough: PassThrough{Producers: 50, Idle: Duration(5 * time.Minute)},
+			},
 		},
 		Kafka:  Kafka{BootstrapServers: []string{"localhost:9092"}},
 		Client: Client{APIVersion: "auto"},

@@ -122,6 +122,12 @@ type Auth interface {
 	Certificate(cert *x509.Certificate) (*stream.Caller, error)
 }
 
+// Passwords says who has a user name and a password, which Kafka is asked about.
+// The code of its errors is stream.Unauthenticated where that is nobody.
+type Passwords interface {
+	Basic(ctx context.Context, user, password string) (*stream.Caller, error)
+}
+
 // EventTokens makes and reads the short-lived tokens that are for reading events
 // alone.
 type EventTokens interface {
@@ -166,6 +172,8 @@ type Options struct {
 	// Auth says who callers are; nil: nobody is asked, everybody may do
 	// everything.
 	Auth Auth
+	// Passwords are taken beside what Auth takes; nil: they are not.
+	Passwords Passwords
 	// EventTokens are there where Auth is; nil: there are none.
 	EventTokens EventTokens
 	// MetricsApart says that GET /metrics is served elsewhere, by NewAdmin.

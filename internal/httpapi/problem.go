@@ -111,6 +111,9 @@ func (a *api) answer(x *exchange, r *http.Request, e *stream.Error) {
 	if x.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
+	if e.Code == stream.Unauthenticated && x.Header().Get("WWW-Authenticate") == "" { // Kafka refused what was taken for good
+		a.challenge(x, challengeInvalid)
+	}
 	p := newProblem(e, outcomeOf(e, x.outcome))
 	if e.Code == stream.RateLimited {
 		p.Violated = violated(x.tab)
