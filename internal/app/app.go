@@ -129,7 +129,7 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
 
 	streams := catalog.New(catalog.Options{
-		Topics: admin, Bindings: store, Schemas: store, Names: names, Producer: announced{producer, identities},
+		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: store, Names: names, Producer: announced{producer, identities},
 		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
 	})
 	publisher := publish.New(publish.Options{
@@ -159,6 +159,7 @@ func (a *App) setup(o Options) error {
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a,
+		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
 }
 
@@ -311,8 +312,8 @@ func (a *App) Ready() []httpapi.Check {
 	}
 	return []httpapi.Check{
 		reach,
-		check("schemas", a.schemas.Ready(), "the log of schemas has been read to its end"),
-		check("subscriptions", a.subscriptions.Ready(), "the log of subscriptions has been read to its end"),
+		logCheck("schemas", a.schemas, httpapi.CanPublish, httpapi.CanManage),
+		logCheck("subscriptions", a.subscriptions, httpapi.CanDeliver),
 		a.deliveries(),
 		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
@@ -321,12 +322,24 @@ func (a *App) Ready() []httpapi.Check {
 // deliveries says whether Kafka lets the gateway push to webhooks. It publishes
 // and reads all the same, so it is ready without.
 func (a *App) deliveries() httpapi.Check {
-	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true}
+	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true, For: []httpapi.Ability{httpapi.CanDeliver}}
 	if err := a.fleet.Trouble(); err != nil {
 		c.OK = false
 		if e, ok := errors.AsType[*stream.Error](err); ok {
 			c.Detail = e.Message
 		}
+	}
+	return c
+}
+
+// logCheck says whether a log of the gateway's own state can be read. While it
+// begins, nothing can be done. A log that Kafka denies takes away only what
+// needs it.
+func logCheck(name string, log *kafka.Log, needed ...httpapi.Ability) httpapi.Check {
+	c := check(name, log.Ready(), "the log of "+name+" has been read to its end")
+	problem, known := errors.AsType[*stream.Error](log.Problem())
+	if known && problem.Code == stream.Forbidden {
+		return httpapi.Check{Name: name, Detail: problem.Message, For: needed}
 	}
 	return c
 }

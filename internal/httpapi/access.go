@@ -45,9 +45,12 @@ func somewhere(action stream.Action) access {
 }
 
 // onStream is for callers who may do the action on the stream in the path.
-func onStream(action stream.Action) access {
+func onStream(action stream.Action) access { return onStreamIn("stream", action) }
+
+// onStreamIn is onStream for a path whose parameter has another name.
+func onStreamIn(param string, action stream.Action) access {
 	return access{check: func(r *http.Request, c *stream.Caller) error {
-		if id := pathParam(r, "stream"); !c.May(action, id) {
+		if id := pathParam(r, param); !c.May(action, id) {
 			return c.Refuse(action, id)
 		}
 		return nil

@@ -40,6 +40,9 @@ type Streams interface {
 	Change(ctx context.Context, id string, change stream.Change) (info stream.Info, created bool, err error)
 	// Delete returns when the stream is gone.
 	Delete(ctx context.Context, id string) error
+	// Validate says whether Change would create the stream, or what Change
+	// would answer instead; nothing is changed.
+	Validate(ctx context.Context, id string, change stream.Change) (creates bool, err error)
 }
 
 // Schemas changes the registered schemas.
@@ -139,7 +142,18 @@ type EventTokens interface {
 	Open(token string) (*stream.Caller, error)
 }
 
-// Check is one condition that must hold for the gateway to be ready.
+// Ability is something that a gateway does for its clients.
+type Ability string
+
+// The abilities. A gateway is ready as long as it can publish or read.
+const (
+	CanPublish Ability = "publish"
+	CanRead    Ability = "read"
+	CanManage  Ability = "manage"  // streams and schemas
+	CanDeliver Ability = "deliver" // to webhooks
+)
+
+// Check is one condition that must hold for the gateway to do its work.
 type Check struct {
 	Name   string // a short word: "kafka", "schemas"
 	OK     bool
@@ -147,6 +161,8 @@ type Check struct {
 	// Optional is for what others can do, or can wait: a check that does not
 	// hold is shown, and the gateway is ready all the same.
 	Optional bool
+	// For are the abilities that need it, where these are not all.
+	For []Ability
 }
 
 // Readiness says whether the gateway can do its work.
@@ -206,6 +222,8 @@ type Options struct {
 	Groups       Groups
 	Filters      Filters
 	Readiness    Readiness
+	Brokers      Brokers
+	Storage      Storage
 
 	// Subscriptions are the webhooks; nil: there are none, nor their routes.
 	Subscriptions Subscriptions

@@ -76,6 +76,8 @@ func (a *api) table() []route {
 		{http.MethodGet, "/openapi.yaml", anyone(), openAPI},
 		{http.MethodGet, "/problems/{slug}", anyone(), problemPage},
 	}
+	routes = append(routes, a.clusterRoutes()...)
+	routes = append(routes, a.storageRoutes()...)
 	if a.Subscriptions != nil {
 		routes = append(routes, a.subscriptionRoutes()...)
 	}

@@ -305,6 +305,9 @@ func (p *Producer) report(m *ckafka.Message) {
 	p.cluster.metrics.delivery.Observe(now.Sub(w.queued).Seconds())
 	err := m.TopicPartition.Error
 	w.teach(m.TopicPartition.Partition, err, now)
+	if err != nil {
+		p.cluster.metrics.failed(err)
+	}
 	switch {
 	case err == nil && m.TopicPartition.Offset < 0:
 		// The broker took the record for one that it has already, and has
