@@ -47,8 +47,8 @@ func callers(tb testing.TB) fakeAuth {
 	mine := patternOf(tb, "mine,mine.*")
 	all := fakeAuth{
 		"publisher":  {Rights: stream.Rights{Publish: mine}},
-		"subscriber": {Rights: stream.Rights{Subscribe: mine}},
-		"manager":    {Rights: stream.Rights{Manage: mine}},
+		"subscriber": {Rights: stream.Rights{Subscribe: mine, JoinGroups: mine}},
+		"manager":    {Rights: stream.Rights{Manage: mine, ManageGroups: mine}},
 		"registrar":  {Rights: stream.Rights{Schemas: patternOf(tb, "Mine")}},
 		"nobody":     {},
 	}
@@ -86,7 +86,7 @@ var matrix = map[string]struct {
 	"GET /streams/{stream}/records/{partition}/{offset}": {"/streams/@/records/0/0", "", "s"},
 	"GET /streams/{pattern}/events":                      {"/streams/@/events", "", "s"},
 	"POST /event-tokens":                                 {"/event-tokens", "{}", "s"},
-	"POST /groups/{id}/commit":                           {"/groups/g/commit", `{"position":"p1."}`, "s"},
+	"POST /groups/{id}/commit":                           {"/groups/@/commit", `{"position":"p1."}`, "s"},
 
 	"GET /schemas":                                     {"/schemas", "", "psmr"},
 	"GET /schemas/{name}":                              {"/schemas/S", "", "psmr"},
@@ -265,7 +265,7 @@ func TestPatternsAreBounded(t *testing.T) {
 		read = append(read, m.Pattern)
 		return nil, errors.New("enough")
 	}
-	for _, path := range []string{"records", "events", "events?group=g"} {
+	for _, path := range []string{"records", "events", "events?group=mine"} {
 		g.do(t, "GET /streams/*/"+path, "", "Authorization: Bearer subscriber")
 	}
 	if len(read) != 3 {

@@ -62,7 +62,7 @@ func (a *api) table() []route {
 		{http.MethodGet, "/streams/{stream}/records/{partition}/{offset}", onStream(stream.ActionSubscribe), a.getRecord},
 		{http.MethodGet, "/streams/{pattern}/events", onEvents(), a.getEvents},
 		{http.MethodPost, "/event-tokens", somewhere(stream.ActionSubscribe), a.createEventToken},
-		{http.MethodPost, "/groups/{id}/commit", somewhere(stream.ActionSubscribe), a.commitGroup},
+		{http.MethodPost, "/groups/{id}/commit", onGroup(stream.ActionSubscribe), a.commitGroup},
 
 		{http.MethodGet, "/schemas", known(), a.listSchemas},
 		{http.MethodGet, "/schemas/{name}", known(), a.getSchema},
