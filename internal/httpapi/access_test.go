@@ -86,6 +86,11 @@ var matrix = map[string]struct {
 	"GET /streams/{stream}/records/{partition}/{offset}": {"/streams/@/records/0/0", "", "s"},
 	"GET /streams/{pattern}/events":                      {"/streams/@/events", "", "s"},
 	"POST /event-tokens":                                 {"/event-tokens", "{}", "s"},
+	"GET /groups":                                        {"/groups", "", "psmr"},
+	"GET /groups/{id}":                                   {"/groups/@", "", "sm"},
+	"DELETE /groups/{id}":                                {"/groups/@", "", "m"},
+	"POST /groups/{id}/position":                         {"/groups/@/position", `{"from":"latest"}`, "m"},
+	"DELETE /groups/{id}/offsets":                        {"/groups/@/offsets?streams=x", "", "m"},
 	"POST /groups/{id}/commit":                           {"/groups/@/commit", `{"position":"p1."}`, "s"},
 
 	"GET /schemas":                                     {"/schemas", "", "psmr"},

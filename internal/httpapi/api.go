@@ -188,6 +188,7 @@ type Options struct {
 	Records      Records
 	Feeds        Feeds
 	Groups       Groups
+	GroupAdmin   GroupAdmin
 	Filters      Filters
 	Readiness    Readiness
 
