@@ -100,6 +100,7 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 			return stream.DeliveryID(d.Subscription.ID, d.TopicID, d.Records)
 		},
 		Report: o.report,
+		Bounds: p.readers.Bounds, LagLabels: p.config.Metrics.Subscriptions,
 		Log:    p.log, Registerer: p.registry,
 	})
 	a.cleanups.push("deliveries", func(context.Context) error { o.engine.Close(); return nil })
