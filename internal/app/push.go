@@ -101,7 +101,7 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 		},
 		Report: o.report,
 		Bounds: p.readers.Bounds, LagLabels: p.config.Metrics.Subscriptions,
-		Log:    p.log, Registerer: p.registry,
+		Log: p.log, Registerer: p.registry,
 	})
 	a.cleanups.push("deliveries", func(context.Context) error { o.engine.Close(); return nil })
 	o.fleet = kafka.NewFleet(a.cluster, kafka.FleetOptions{

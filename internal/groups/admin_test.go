@@ -60,7 +60,7 @@ func (o *office) Delete(_ context.Context, id string) error {
 type ledger struct{ *office }
 
 func (l ledger) Committed(context.Context, string) ([]stream.GroupOffset, error) {
-	return l.office.committed, nil
+	return l.committed, nil
 }
 
 // open administers an office in which orders (two partitions, of 0 to 100 and 0
@@ -288,9 +288,9 @@ func TestMoveOfAGroupThatDoesNotExist(t *testing.T) {
 	if _, err := o.open().Move(t.Context(), "new", stream.GroupMove{Offsets: spots(to("orders", 0, 5))}); err != nil || len(o.set) != 1 {
 		t.Errorf("set %v, %v", o.set, err)
 	}
-	o.err = stream.Errorf(stream.Forbidden, "not that topic")
+	o.err = stream.Errorf(stream.UnknownStream, "no such stream")
 	_, err := o.open().Move(t.Context(), "new", stream.GroupMove{Offsets: spots(to("orders", 0, 5))})
-	if wantCode(t, err, stream.Forbidden); !strings.Contains(err.Error(), "may have taken the others") {
+	if wantCode(t, err, stream.UnknownStream); !strings.Contains(err.Error(), "may have taken the others") {
 		t.Error(err)
 	}
 }

@@ -48,12 +48,11 @@ func (a *Admin) Move(ctx context.Context, id string, m stream.GroupMove) ([]stre
 	return at, nil
 }
 
-// afterwards says of errors about single streams, of which Kafka takes the
-// others all the same, what to look at.
+// afterwards says of an error about one of several streams, of which Kafka takes
+// the others all the same, what to look at.
 func afterwards(err error) error {
-	switch stream.CodeOf(err) {
-	case stream.Forbidden, stream.UnknownStream:
-		return stream.Errorf(stream.CodeOf(err), "Kafka refused the offsets in some of the streams (the gateway may not read them, or they were just deleted) and may have taken the others; GET /groups/{id} shows what the group has now").Because(err)
+	if stream.CodeOf(err) == stream.UnknownStream {
+		return stream.Errorf(stream.UnknownStream, "one of the streams was just deleted, and Kafka may have taken the offsets in the others; GET /groups/{id} shows what the group has now").Because(err)
 	}
 	return err
 }

@@ -76,10 +76,19 @@ func (g *Groups) Describe(ctx context.Context, id string) (found stream.Group, e
 	return found, err
 }
 
-// Set makes offsets the group's, as Offsets.Commit does. The topic ids must be
-// set: they are noted beside the offsets. Errors: GroupActive, Forbidden,
-// UnknownStream, KafkaUnavailable, Overloaded.
+// Set makes offsets the group's, as Offsets.Commit does, all or none as far as
+// Kafka tells before what it would refuse. The topic ids must be set: they are
+// noted beside the offsets. Errors: GroupActive, Forbidden, UnknownStream,
+// KafkaUnavailable, Overloaded.
 func (g *Groups) Set(ctx context.Context, id string, offsets []stream.GroupOffset) error {
+	if err := g.offsets.turn(ctx, id, func(ctx context.Context, l *lane) error {
+		if l.client == nil {
+			return nil
+		}
+		return groupError(ctx, id, l.client.use(func(c *kgo.Client) error { return g.readable(ctx, c, offsets) }))
+	}); err != nil {
+		return err
+	}
 	marked := slices.Clone(offsets)
 	for i := range marked {
 		marked[i].Metadata = commitMetadata(marked[i].TopicID)

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
@@ -206,4 +207,34 @@ func (g *Groups) forget(ctx context.Context, c *kgo.Client, id string, ps []stre
 		return err
 	}
 	return answer.Error()
+}
+
+// readable says whether offsets may be committed in all of their streams: Kafka
+// would commit those in the others all the same. Brokers that do not tell what
+// is allowed, or ask nobody, leave that to the commit.
+func (g *Groups) readable(ctx context.Context, c *kgo.Client, offsets []stream.GroupOffset) error {
+	req := kmsg.NewPtrMetadataRequest()
+	req.IncludeTopicAuthorizedOperations = true
+	named := map[string]bool{}
+	for _, o := range offsets {
+		name := g.offsets.topics.Topic(o.Stream)
+		if !named[name] {
+			named[name] = true
+			t := kmsg.NewMetadataRequestTopic()
+			t.Topic = kmsg.StringPtr(name)
+			req.Topics = append(req.Topics, t)
+		}
+	}
+	resp, err := req.RequestWith(ctx, c)
+	if err != nil {
+		return err
+	}
+	for _, t := range resp.Topics {
+		told := t.AuthorizedOperations > 0
+		if told && t.AuthorizedOperations&(1<<kadm.OpRead) == 0 {
+			denied := ckafka.NewError(ckafka.ErrTopicAuthorizationFailed, "offsets may not be committed in it", false)
+			return onTopic("READ", deref(t.Topic)).of(toError(denied))
+		}
+	}
+	return nil
 }
