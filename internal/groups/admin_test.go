@@ -290,7 +290,7 @@ func TestMoveOfAGroupThatDoesNotExist(t *testing.T) {
 	}
 	o.err = stream.Errorf(stream.UnknownStream, "no such stream")
 	_, err := o.open().Move(t.Context(), "new", stream.GroupMove{Offsets: spots(to("orders", 0, 5))})
-	if wantCode(t, err, stream.UnknownStream); !strings.Contains(err.Error(), "may have taken the others") {
+	if wantCode(t, err, stream.UnknownStream); !strings.Contains(err.Error(), "may have taken the offsets in the others") {
 		t.Error(err)
 	}
 }

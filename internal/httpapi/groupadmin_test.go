@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sluice/internal/httpapi"
 	"sluice/internal/stream"
 )
 
@@ -124,6 +125,18 @@ func TestGroupMovesThatCannotBeRead(t *testing.T) {
 	g.do(t, "GET /groups?pattern=", "").wantProblem(t, stream.InvalidRequest, 400)
 	if len(g.admin.asked) > 0 {
 		t.Errorf("asked %v", g.admin.asked)
+	}
+}
+
+// Who may read the streams may not read them in any group.
+func TestGroupsOfReadersAreNamedByRules(t *testing.T) {
+	g := authenticated(t)
+	g.groups.join = func(context.Context, stream.Membership, stream.Frames) (httpapi.Follower, error) {
+		return nil, stream.Errorf(stream.Overloaded, "enough")
+	}
+	g.do(t, "GET /streams/mine/events?group=theirs", "", "Authorization: Bearer subscriber").wantProblem(t, stream.Forbidden, 403)
+	if res := g.do(t, "GET /streams/mine/events?group=mine", "", "Authorization: Bearer subscriber"); res.StatusCode == 403 {
+		t.Error(res.body)
 	}
 }
 
