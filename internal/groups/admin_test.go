@@ -140,7 +140,7 @@ func TestDescribe(t *testing.T) {
 func TestDescribeWhatWasMadeAnew(t *testing.T) {
 	o := &office{groups: map[string]stream.Group{"billing": {ID: "billing"}}, committed: []stream.GroupOffset{
 		{Partition: in("orders", 0), Offset: 60, Metadata: "an earlier topic"},
-		{Partition: in("orders", 1), Offset: 102},
+		{Partition: in("orders", 1), Offset: 110},
 	}}
 	got, err := o.open().Describe(t.Context(), "billing")
 	if err != nil {
@@ -148,7 +148,7 @@ func TestDescribeWhatWasMadeAnew(t *testing.T) {
 	}
 	want := []stream.GroupProgress{
 		{Partition: in("orders", 0), Committed: -1, End: 100, Lag: -1},
-		{Partition: in("orders", 1), Committed: 102, End: 101, Lag: -1},
+		{Partition: in("orders", 1), Committed: 110, End: 101, Lag: -1},
 	}
 	if d := cmp.Diff(want, got.Partitions); d != "" || got.Lag != 0 {
 		t.Errorf("lag %d, (-want +got):\n%s", got.Lag, d)
