@@ -63,7 +63,7 @@ func authOptions(c config.Config) (auth.Options, config.Problems) {
 	}
 	for i, r := range c.Auth.Rules {
 		parsed, err := auth.ParseRule(auth.RuleSpec{
-			Principals: r.Principals, Claims: r.Claims, Actions: r.Actions, Streams: r.Streams, Schemas: r.Schemas,
+			Principals: r.Principals, Claims: r.Claims, Actions: r.Actions, Streams: r.Streams, Schemas: r.Schemas, Groups: r.Groups,
 		})
 		if err != nil {
 			problems.Add(fmt.Sprintf("auth.rules[%d]", i), "%v", err)

@@ -144,7 +144,7 @@ func (a *App) setup(o Options) error {
 	}
 	push, err := a.newPush(pushing{
 		config: o.Config, names: names, log: o.Log, registry: registry, version: o.Version, admin: admin, producer: producer,
-		readers: a.reading.readers, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
+		readers: a.reading.readers, offsets: a.reading.offsets, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
 	})
 	if err != nil {
 		return err
@@ -157,7 +157,7 @@ func (a *App) setup(o Options) error {
 		WarnPlain:    callers != nil && plainBehindProxies(o.Config),
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
-		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
+		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, GroupAdmin: a.reading.groupAdmin(push.Group, o.Log), Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a,
 		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})

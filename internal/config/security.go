@@ -87,6 +87,7 @@ type Rule struct {
 	Actions    []string `yaml:"actions"`
 	Streams    []string `yaml:"streams"`
 	Schemas    []string `yaml:"schemas"`
+	Groups     []string `yaml:"groups"`
 }
 
 // Authenticated says whether callers have to say who they are.

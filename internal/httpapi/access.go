@@ -97,6 +97,34 @@ func onSchema() access {
 	}}
 }
 
+// onGroup is for callers who may do the action on the consumer group in the
+// path.
+func onGroup(action stream.Action) access {
+	return access{check: func(r *http.Request, c *stream.Caller) error {
+		return mayGroup(c, action, pathParam(r, "id"))
+	}}
+}
+
+// onSeenGroup is for callers who may do anything with the consumer group in the
+// path.
+func onSeenGroup() access {
+	return access{check: func(r *http.Request, c *stream.Caller) error {
+		if id := pathParam(r, "id"); !c.SeesGroup(id) {
+			return c.RefuseGroup(stream.ActionSubscribe, id)
+		}
+		return nil
+	}}
+}
+
+// mayGroup says whether the caller, nil where nobody is asked, may do the action
+// on a consumer group.
+func mayGroup(c *stream.Caller, action stream.Action, id string) error {
+	if c != nil && !c.MayGroup(action, id) {
+		return c.RefuseGroup(action, id)
+	}
+	return nil
+}
+
 // guarded serves only who may: the caller is in the request's context then.
 func (a *api) guarded(ac access, h handler) http.HandlerFunc {
 	serve := a.handle(h)

@@ -220,6 +220,7 @@ type Options struct {
 	Records      Records
 	Feeds        Feeds
 	Groups       Groups
+	GroupAdmin   GroupAdmin
 	Filters      Filters
 	Readiness    Readiness
 	Brokers      Brokers

@@ -62,7 +62,6 @@ func (a *api) table() []route {
 		{http.MethodGet, "/streams/{stream}/records/{partition}/{offset}", onStream(stream.ActionSubscribe), a.getRecord},
 		{http.MethodGet, "/streams/{pattern}/events", onEvents(), a.getEvents},
 		{http.MethodPost, "/event-tokens", somewhere(stream.ActionSubscribe), a.createEventToken},
-		{http.MethodPost, "/groups/{id}/commit", somewhere(stream.ActionSubscribe), a.commitGroup},
 
 		{http.MethodGet, "/schemas", known(), a.listSchemas},
 		{http.MethodGet, "/schemas/{name}", known(), a.getSchema},
@@ -78,6 +77,7 @@ func (a *api) table() []route {
 	}
 	routes = append(routes, a.clusterRoutes()...)
 	routes = append(routes, a.storageRoutes()...)
+	routes = append(routes, a.groupRoutes()...)
 	if a.Subscriptions != nil {
 		routes = append(routes, a.subscriptionRoutes()...)
 	}
