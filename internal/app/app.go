@@ -23,6 +23,7 @@ import (
 	"sluice/internal/httpapi"
 	"sluice/internal/kafka"
 	"sluice/internal/publish"
+	"sluice/internal/quota"
 	"sluice/internal/schemastore"
 	"sluice/internal/stream"
 	"sluice/internal/tlsconf"
@@ -52,6 +53,8 @@ type App struct {
 	cluster  *kafka.Cluster
 	schemas  *kafka.Log
 	reading  reading
+
+	quotas *quota.Book // nil: there are none
 
 	admin         *http.Server // of health and metrics alone; nil: there is none
 	adminListener net.Listener
@@ -99,6 +102,7 @@ func (a *App) setup(o Options) error {
 	}); err != nil {
 		return err
 	}
+	a.quotas = newQuotas(o.Config.Quotas, registry)
 	a.cleanups.push("kafka client", func(context.Context) error { a.cluster.Close(); return nil })
 
 	admin := kafka.NewAdmin(a.cluster, o.Config.ReplicationFactor)
@@ -113,6 +117,7 @@ func (a *App) setup(o Options) error {
 		return err
 	}
 	a.cleanups.push("producer", producer.Close)
+	identities := a.newIdentities(o.Config, producer, registry)
 
 	store := schemastore.New(o.Log, func(state stream.State) schemastore.Log {
 		a.schemas = kafka.NewLog(kafka.LogOptions{
@@ -124,7 +129,7 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
 
 	streams := catalog.New(catalog.Options{
-		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: store, Names: names, Producer: producer,
+		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: store, Names: names, Producer: announced{producer, identities},
 		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
 	})
 	publisher := publish.New(publish.Options{
@@ -133,13 +138,13 @@ func (a *App) setup(o Options) error {
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
-	callers, err := a.newAuth(o.Config, o.Log, registry)
+	callers, err := a.newAuth(o.Config, passThrough(o.Config, identities), registry)
 	if err != nil {
 		return err
 	}
 	push, err := a.newPush(pushing{
 		config: o.Config, names: names, log: o.Log, registry: registry, version: o.Version, admin: admin, producer: producer,
-		readers: a.reading.readers, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
+		readers: a.reading.readers, offsets: a.reading.offsets, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
 	})
 	if err != nil {
 		return err
@@ -149,9 +154,10 @@ func (a *App) setup(o Options) error {
 		MetricsApart: o.Config.AdminListen != "",
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
 		AllowOrigins: o.Config.CORS.AllowOrigins,
+		WarnPlain:    callers != nil && plainBehindProxies(o.Config),
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
-		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
+		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, GroupAdmin: a.reading.groupAdmin(push.Group, o.Log), Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a,
 		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
@@ -175,7 +181,10 @@ func (a *App) newBrokers(o Options) (kafka.Options, error) {
 
 // newHTTP makes what serves the API, and has it drained.
 func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
-	guard(&api, callers)
+	guard(&api, callers, a.config.Auth.PassThrough.Basic != "")
+	if err := a.limitCallers(&api); err != nil {
+		return err
+	}
 	if err := a.openAdmin(api); err != nil {
 		return err
 	}

@@ -32,10 +32,18 @@ type Server struct {
 	Embedded        bool     `yaml:"embedded"`         // run a broker inside the gateway
 	DataDir         string   `yaml:"data_dir"`         // where the embedded broker keeps its data
 	CORS            CORS     `yaml:"cors"`             // which web pages may use the API
+	TrustedProxies  []string `yaml:"trusted_proxies"`  // CIDR or addresses, whose Forwarded and X-Forwarded-* are believed
+	Quotas          Quotas   `yaml:"quotas"`           // what each principal and each address may use
 	Limits          Limits   `yaml:"limits"`           // what one request may hold, and all readers together
 	KeepAlive       Duration `yaml:"keep_alive"`       // without events, after which an event stream says that it lives
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does
 	Log             Log      `yaml:"log"`              // what is logged, and how
+	Metrics         Metrics  `yaml:"metrics"`          // what of many has metrics of its own
+}
+
+// Metrics bounds the labels of metrics.
+type Metrics struct {
+	Subscriptions int `yaml:"subscriptions"` // that have a lag of their own at one gateway; from 0
 }
 
 // CORS says which web pages of other origins may use the API.
@@ -213,10 +221,14 @@ func Default() Config {
 			KeepAlive:       Duration(15 * time.Second),
 			ShutdownTimeout: Duration(20 * time.Second),
 			Log:             Log{Level: "info", Format: "auto"},
+			Metrics:         Metrics{Subscriptions: 200},
 		},
 		Security: Security{
-			TLS:  TLS{ClientAuth: "none"},
-			Auth: Auth{OIDC: OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"}},
+			TLS: TLS{ClientAuth: "none"},
+			Auth: Auth{
+				OIDC:        OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"},
+				PassThrough: PassThrough{Producers: 50, Idle: Duration(5 * time.Minute)},
+			},
 		},
 		Kafka:  Kafka{BootstrapServers: []string{"localhost:9092"}},
 		Client: Client{APIVersion: "auto"},

@@ -30,11 +30,15 @@ func (c Config) Validate() Problems {
 	c.checkSecurity(&problems)
 	c.checkHosts(&problems)
 	c.checkOrigins(&problems)
+	c.checkQuotas(&problems)
 	c.checkEmbedded(&problems)
 	c.checkLimits(&problems)
 	c.checkReaders(&problems)
 	c.checkLog(&problems)
 	c.checkStreams(&problems)
+	if c.Metrics.Subscriptions < 0 {
+		problems.Add("metrics.subscriptions", "it is 0 or more")
+	}
 	c.checkWebhooks(&problems)
 	return problems
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -124,6 +125,12 @@ type Auth interface {
 	Certificate(cert *x509.Certificate) (*stream.Caller, error)
 }
 
+// Passwords says who has a user name and a password, which Kafka is asked about.
+// The code of its errors is stream.Unauthenticated where that is nobody.
+type Passwords interface {
+	Basic(ctx context.Context, user, password string) (*stream.Caller, error)
+}
+
 // EventTokens makes and reads the short-lived tokens that are for reading events
 // alone.
 type EventTokens interface {
@@ -181,10 +188,19 @@ type Options struct {
 	// Auth says who callers are; nil: nobody is asked, everybody may do
 	// everything.
 	Auth Auth
+	// Passwords are taken beside what Auth takes; nil: they are not.
+	Passwords Passwords
 	// EventTokens are there where Auth is; nil: there are none.
 	EventTokens EventTokens
 	// MetricsApart says that GET /metrics is served elsewhere, by NewAdmin.
 	MetricsApart bool
+
+	// Quotas limits what callers do; nil: nothing is counted.
+	Quotas Quotas
+	// TrustedProxies are those whose Forwarded and X-Forwarded-* are believed.
+	TrustedProxies []netip.Prefix
+	// WarnPlain has it logged, once, when a token comes in plain text.
+	WarnPlain bool
 
 	Version string // shown by GET /
 
@@ -204,6 +220,7 @@ type Options struct {
 	Records      Records
 	Feeds        Feeds
 	Groups       Groups
+	GroupAdmin   GroupAdmin
 	Filters      Filters
 	Readiness    Readiness
 	Brokers      Brokers
@@ -222,6 +239,7 @@ type api struct {
 	events       *eventMetrics
 	hosts        map[string]bool
 	origins      allowedOrigins
+	plain        sync.Once // the warning of tokens in plain text
 	publications sync.Pool // of *publication
 	readers      sync.Pool // of *bufio.Reader, for NDJSON
 	slots        sync.Pool // of *slot

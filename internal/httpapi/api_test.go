@@ -160,6 +160,7 @@ type gateway struct {
 	records   fakeRecords
 	feeds     fakeFeeds
 	groups    fakeGroups
+	admin     fakeGroupAdmin
 	filters   fakeFilters
 	checks    fakeReadiness
 	subs      fakeSubscriptions
@@ -180,7 +181,7 @@ func newGateway(tb testing.TB, change func(*httpapi.Options)) *gateway {
 		Version:   "1.2.3",
 		Publisher: &g.publisher, Streams: &g.streams, Schemas: &g.schemas,
 		SchemaReader: &g.schemas, Records: &g.records, Readiness: &g.checks,
-		Feeds: &g.feeds, Groups: &g.groups, Filters: &g.filters, AutoCommit: true,
+		Feeds: &g.feeds, Groups: &g.groups, GroupAdmin: &g.admin, Filters: &g.filters, AutoCommit: true,
 		Subscriptions: &g.subs, Brokers: &g.brokers, Storage: &g.storage,
 	}
 	if change != nil {

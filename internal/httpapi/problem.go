@@ -23,10 +23,15 @@ type problem struct {
 	Detail  string             `json:"detail"`
 	Errors  []stream.Violation `json:"errors,omitempty"`
 	Outcome stream.Outcome     `json:"outcome,omitempty"`
+	Line    int                `json:"line,omitzero"` // of an NDJSON request, from 1
+
+	// Violated has the names of the quotas that refused the request, by the
+	// draft of the RateLimit fields.
+	Violated []string `json:"violated-policies,omitempty"`
+
 	// Retriable says of Kafka's errors whether the same request can succeed
 	// later; nil: it is none of Kafka's.
 	Retriable *bool `json:"retriable,omitempty"`
-	Line      int   `json:"line,omitzero"` // of an NDJSON request, from 1
 }
 
 func newProblem(e *stream.Error, outcome stream.Outcome) problem {
@@ -126,7 +131,14 @@ func (a *api) answer(x *exchange, r *http.Request, e *stream.Error) {
 	if x.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	a.writeProblem(x, e, newProblem(e, outcomeOf(e, x.outcome)))
+	if e.Code == stream.Unauthenticated && x.Header().Get("WWW-Authenticate") == "" { // Kafka refused what was taken for good
+		a.challenge(x, challengeInvalid)
+	}
+	p := newProblem(e, outcomeOf(e, x.outcome))
+	if e.Code == stream.RateLimited {
+		p.Violated = violated(x.tab)
+	}
+	a.writeProblem(x, e, p)
 }
 
 // writeProblem writes body, whose status is that of e's code. The body is a

@@ -71,7 +71,7 @@ type Cluster struct {
 	nodes     nodes
 	told      repeats // what was logged of librdkafka's words
 	renewing  sync.Mutex
-	renewals  []func(context.Context) // replace clients whose credentials have changed
+	renewals  []*func(context.Context) // replace clients whose credentials have changed
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 }

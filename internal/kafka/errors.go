@@ -169,3 +169,8 @@ func is(err error, codes ...ckafka.ErrorCode) bool {
 	}
 	return false
 }
+
+func isFatal(err error) bool {
+	var e ckafka.Error
+	return errors.As(err, &e) && (e.IsFatal() || e.Code() == ckafka.ErrFatal)
+}

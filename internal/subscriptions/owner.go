@@ -26,6 +26,52 @@ func own(ctx context.Context, sub *stream.Subscription) error {
 	return sub.Permitted(c.Rights)
 }
 
+// checkMost says whether the owner may have one more. The log was read to its
+// end.
+func (s *Store) checkMost(sub *stream.Subscription) error {
+	if s.o.Most == nil || sub.Owner.Name == "" {
+		return nil
+	}
+	most := s.o.Most(sub.Owner.Name)
+	if most <= 0 {
+		return nil
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	have := 0
+	for id, e := range s.entries {
+		if id != sub.ID && e.sub != nil && e.sub.Owner.Name == sub.Owner.Name && (!e.pending || !e.abandoned()) {
+			have++
+		}
+	}
+	if have >= most {
+		return stream.Errorf(stream.Forbidden, "%s owns %d subscriptions, and its quota is %d: delete one, or ask whoever runs the gateway for more", sub.Owner.Name, have, most)
+	}
+	return nil
+}
+
+// mayTake says whether the caller may have a subscription whose group is called
+// like it: that needs no rule, so another program's group of that name, whose
+// offsets the subscription would overwrite, is refused to who may not use it.
+func (s *Store) mayTake(ctx context.Context, sub *stream.Subscription) error {
+	c := stream.CallerOf(ctx)
+	if c == nil || c.MayGroup(stream.ActionSubscribe, sub.Group) {
+		return nil
+	}
+	committed, err := s.o.Offsets.Committed(ctx, sub.Group)
+	if err != nil {
+		return err
+	}
+	for _, o := range committed {
+		// A subscription's commit, of one that was deleted, is marked with its
+		// topic, which is none of no id.
+		if _, foreign := s.o.Mark(o, stream.Layout{Stream: o.Stream}); foreign {
+			return stream.Errorf(stream.Forbidden, "%s may not use the consumer group %q, in which another program has committed offsets: choose another id, or ask whoever runs the gateway for a rule with the action subscribe and this group in its groups", c.Name, sub.Group)
+		}
+	}
+	return nil
+}
+
 // adopt makes the caller the owner of what nobody owns, and takes over what its
 // credentials say of an owner now. What others own stays theirs.
 func adopt(ctx context.Context, sub *stream.Subscription) error {
