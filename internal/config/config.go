@@ -36,6 +36,7 @@ type Server struct {
 	KeepAlive       Duration `yaml:"keep_alive"`       // without events, after which an event stream says that it lives
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does
 	Log             Log      `yaml:"log"`              // what is logged, and how
+	Tracing         Tracing  `yaml:"tracing"`          // where traces go
 }
 
 // CORS says which web pages of other origins may use the API.

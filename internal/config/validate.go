@@ -34,6 +34,7 @@ func (c Config) Validate() Problems {
 	c.checkLimits(&problems)
 	c.checkReaders(&problems)
 	c.checkLog(&problems)
+	c.checkTracing(&problems)
 	c.checkStreams(&problems)
 	c.checkWebhooks(&problems)
 	return problems

@@ -191,6 +191,9 @@ type Options struct {
 	Filters      Filters
 	Readiness    Readiness
 
+	// Tracer traces requests; nil: nothing is traced.
+	Tracer Tracer
+
 	// Subscriptions are the webhooks; nil: there are none, nor their routes.
 	Subscriptions Subscriptions
 }
