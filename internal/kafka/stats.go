@@ -38,15 +38,15 @@ type brokerStatistics struct {
 	Waiting       float64 `json:"outbuf_cnt"`
 	Requests      float64 `json:"tx"`
 	Answers       float64 `json:"rx"`
-	SentBytes     float64 `json:"txbytes"`
-	ReceivedBytes float64 `json:"rxbytes"`
+	TxBytes       float64 `json:"txbytes"`
+	RxBytes       int64   `json:"rxbytes"`
 	SendErrors    float64 `json:"txerrs"`
 	ReceiveErrors float64 `json:"rxerrs"`
 	Retries       float64 `json:"txretries"`
 	Timeouts      float64 `json:"req_timeouts"`
 	Connects      float64 `json:"connects"`
-	Disconnects   float64 `json:"disconnects"`
-	RoundTrip     window  `json:"rtt"`         // microseconds
+	Disconnects   int64   `json:"disconnects"`
+	RTT           window  `json:"rtt"`         // microseconds
 	Queued        window  `json:"int_latency"` // microseconds
 	Throttle      window  `json:"throttle"`    // milliseconds
 }
@@ -54,16 +54,17 @@ type brokerStatistics struct {
 // window is what was seen since the statistics before.
 type window struct {
 	Sum   float64 `json:"sum"`
-	Count float64 `json:"cnt"`
+	Count int64   `json:"cnt"`
 	P50   float64 `json:"p50"`
 	P99   float64 `json:"p99"`
+	Max   float64 `json:"max"`
 }
 
 // counters gives what only grows, in the order of brokerCounters.
 func (b *brokerStatistics) counters() [nBrokerCounters]float64 {
 	return [...]float64{
-		b.Requests, b.Answers, b.SentBytes, b.ReceivedBytes, b.SendErrors + b.ReceiveErrors,
-		b.Retries, b.Timeouts, b.Connects, b.Disconnects,
+		b.Requests, b.Answers, b.TxBytes, float64(b.RxBytes), b.SendErrors + b.ReceiveErrors,
+		b.Retries, b.Timeouts, b.Connects, float64(b.Disconnects),
 	}
 }
 
@@ -81,7 +82,7 @@ func (b *brokerStatistics) identity() string {
 // through a dozen while it connects, and keeps no connection that nobody needs.
 func (b *brokerStatistics) connection() string {
 	switch b.State {
-	case "UP", "UPDATE":
+	case "UP", "UPDATE", "REAUTH":
 		return "ready"
 	case "INIT", "DOWN", "":
 		return "disconnected"
@@ -123,23 +124,26 @@ type brokerTotals struct {
 }
 
 // sums adds up windows.
-type sums struct{ sum, count float64 }
+type sums struct {
+	sum   float64
+	count uint64
+}
 
 func (s *sums) add(w window, unit float64) {
 	s.sum += w.Sum / unit
-	s.count += w.Count
+	s.count += uint64(max(w.Count, 0))
 }
 
-// statistics takes a client's statistics. Text that cannot be read is counted
+// statistics takes a client's statistics, and gives them. Text that cannot be read is counted
 // as an error and otherwise ignored: the gateway's work does not depend on it.
-func (m *metrics) statistics(role, text string) {
-	var s statistics
+func (m *metrics) statistics(role, text string) (s statistics) {
 	// A topic that was made anew may be there twice.
 	if err := json.Unmarshal([]byte(text), &s, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {
 		m.clientErrors.WithLabelValues(role, "unreadable statistics").Inc()
-		return
+		return statistics{}
 	}
 	m.clients.take(role, s, time.Now())
+	return s
 }
 
 // take adds what is new in a client's statistics.
@@ -184,7 +188,7 @@ func (t *brokerTotals) add(b, before brokerStatistics) {
 	for i, is := range b.counters() {
 		t.counters[i] += grown(was[i], is)
 	}
-	t.roundTrip.add(b.RoundTrip, inMicroseconds)
+	t.roundTrip.add(b.RTT, inMicroseconds)
 	t.queued.add(b.Queued, inMicroseconds)
 	t.throttle.add(b.Throttle, inMilliseconds)
 }
@@ -247,7 +251,7 @@ func (v *view) see(b brokerStatistics) {
 	v.inFlight += b.InFlight
 	v.waiting += b.Waiting
 	v.connections[b.connection()]++
-	v.roundTrip.worsen(b.RoundTrip)
+	v.roundTrip.worsen(b.RTT)
 	v.queued.worsen(b.Queued)
 	v.throttle.worsen(b.Throttle)
 }

@@ -13,7 +13,7 @@ import (
 )
 
 func TestStatistics(t *testing.T) {
-	sample, err := os.ReadFile("testdata/statistics.json")
+	sample, err := os.ReadFile("testdata/clients.json")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -22,7 +22,7 @@ func TestStatistics(t *testing.T) {
 	m.statistics("producer", string(sample))
 	m.statistics("control", `{}`)
 	m.statistics("reader", `nonsense`)
-	want, err := os.Open("testdata/statistics.metrics")
+	want, err := os.Open("testdata/clients.metrics")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,7 +48,7 @@ func TestStatistics(t *testing.T) {
 // told is the statistics of a client that has sent so many bytes to broker 1.
 func told(name string, sent float64) statistics {
 	return statistics{Name: name, Brokers: map[string]brokerStatistics{
-		"localhost:9092/1": {NodeID: 1, State: "UP", SentBytes: sent, InFlight: 2, RoundTrip: window{Sum: 3e6, Count: 1, P50: sent, P99: sent}},
+		"localhost:9092/1": {NodeID: 1, State: "UP", TxBytes: sent, InFlight: 2, RTT: window{Sum: 3e6, Count: 1, P50: sent, P99: sent}},
 	}}
 }
 

@@ -97,7 +97,7 @@ func counter(ch chan<- prometheus.Metric, d *prometheus.Desc, v float64, labels 
 }
 
 func summary(ch chan<- prometheus.Metric, d *prometheus.Desc, s sums, quantiles map[float64]float64, labels ...string) {
-	ch <- prometheus.MustNewConstSummary(d, uint64(s.count), s.sum, quantiles, labels...)
+	ch <- prometheus.MustNewConstSummary(d, s.count, s.sum, quantiles, labels...)
 }
 
 func (d *clientDescriptions) ofRole(ch chan<- prometheus.Metric, name string, r *role) {
