@@ -148,6 +148,7 @@ func (a *App) setup(o Options) error {
 	if err != nil {
 		return err
 	}
+	registry.MustRegister(newReadiness(a))
 	return a.newHTTP(callers, httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		MetricsApart: o.Config.AdminListen != "",

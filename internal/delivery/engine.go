@@ -125,6 +125,7 @@ func New(o Options) *Engine {
 		end:     make(chan struct{}),
 		owned:   map[string]*owned{},
 	}
+	e.measure(o.Registerer)
 	e.upkeep.Go(e.keepUp)
 	return e
 }
