@@ -113,7 +113,7 @@ func TestStatisticsOfABrokerThatMoves(t *testing.T) {
 // BenchmarkStatistics takes what a client of 3 brokers and 1,000 partitions
 // tells, as it does every 5 or 15 seconds.
 func BenchmarkStatistics(b *testing.B) {
-	partition := `"%d":{"partition":%[1]d,"broker":1,"leader":1,"desired":true,"unknown":false,"msgq_cnt":0,"msgq_bytes":0,"xmit_msgq_cnt":0,"xmit_msgq_bytes":0,"fetchq_cnt":0,"fetchq_size":0,"fetch_state":"active","query_offset":-1001,"next_offset":12345,"app_offset":12345,"stored_offset":-1001,"stored_leader_epoch":-1,"commited_offset":-1001,"committed_offset":-1001,"committed_leader_epoch":-1,"eof_offset":12345,"lo_offset":-1001,"hi_offset":12345,"ls_offset":12345,"consumer_lag":0,"consumer_lag_stored":-1,"leader_epoch":0,"txmsgs":0,"txbytes":0,"rxmsgs":12,"rxbytes":3400,"msgs":12,"rx_ver_drops":0,"msgs_inflight":0,"next_ack_seq":0,"next_err_seq":0,"acked_msgid":0}`
+	partition := `"%d":{"partition":%[1]d,"broker":1,"leader":1,"desired":true,"unknown":false,"msgq_cnt":0,"msgq_bytes":0,"xmit_msgq_cnt":0,"xmit_msgq_bytes":0,"fetchq_cnt":0,"fetchq_size":0,"fetch_state":"active","query_offset":-1001,"next_offset":12345,"app_offset":12345,"stored_offset":-1001,"stored_leader_epoch":-1,"committed_offset":-1001,"committed_leader_epoch":-1,"eof_offset":12345,"lo_offset":-1001,"hi_offset":12345,"ls_offset":12345,"consumer_lag":0,"consumer_lag_stored":-1,"leader_epoch":0,"txmsgs":0,"txbytes":0,"rxmsgs":12,"rxbytes":3400,"msgs":12,"rx_ver_drops":0,"msgs_inflight":0,"next_ack_seq":0,"next_err_seq":0,"acked_msgid":0}`
 	var text strings.Builder
 	text.WriteString(`{"name":"a","brokers":{"h:1/1":{"nodeid":1},"h:2/2":{"nodeid":2},"h:3/3":{"nodeid":3}},"topics":{"t":{"topic":"t","batchsize":{"sum":1,"cnt":1},"partitions":{`)
 	for i := range 1000 {

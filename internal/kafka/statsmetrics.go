@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -128,7 +129,7 @@ func (d *clientDescriptions) ofView(ch chan<- prometheus.Metric, v *view, t *bro
 	gauge(ch, d.inFlight, v.inFlight, labels...)
 	gauge(ch, d.waiting, v.waiting, labels...)
 	for state, n := range v.connections {
-		gauge(ch, d.connections, n, append(labels[:len(labels):len(labels)], state)...)
+		gauge(ch, d.connections, n, append(slices.Clip(labels), state)...)
 	}
 	summary(ch, d.roundTrip, t.roundTrip, v.roundTrip.quantiles(inMicroseconds), labels...)
 	summary(ch, d.queued, t.queued, v.queued.quantiles(inMicroseconds), labels...)
