@@ -97,6 +97,10 @@ func (a *App) setup(o Options) error {
 	}
 
 	names := stream.Topics{Prefix: o.Config.TopicPrefix}
+	traces, err := a.newTracing(o, names, registry)
+	if err != nil {
+		return err
+	}
 	if a.cluster, err = kafka.NewCluster(kafka.ClusterOptions{
 		Kafka: brokers, Group: names.Internal(readersGroup), IsolationLevel: o.Config.IsolationLevel, Log: o.Log, Registerer: registry,
 	}); err != nil {
@@ -133,7 +137,7 @@ func (a *App) setup(o Options) error {
 		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
 	})
 	publisher := publish.New(publish.Options{
-		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Log: o.Log, Registerer: registry,
+		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Tracer: traces.publish, Log: o.Log, Registerer: registry,
 	})
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
@@ -145,10 +149,12 @@ func (a *App) setup(o Options) error {
 	push, err := a.newPush(pushing{
 		config: o.Config, names: names, log: o.Log, registry: registry, version: o.Version, admin: admin, producer: producer,
 		readers: a.reading.readers, offsets: a.reading.offsets, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
+		tracer: traces.webhook,
 	})
 	if err != nil {
 		return err
 	}
+	registry.MustRegister(newReadiness(a))
 	return a.newHTTP(callers, httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		MetricsApart: o.Config.AdminListen != "",
@@ -158,7 +164,7 @@ func (a *App) setup(o Options) error {
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, GroupAdmin: a.reading.groupAdmin(push.Group, o.Log), Filters: a.reading.filters,
-		Subscriptions: push, Readiness: a,
+		Subscriptions: push, Readiness: a, Tracer: traces.http,
 		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
 }

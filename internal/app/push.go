@@ -44,7 +44,8 @@ type pushing struct {
 	hub       *follow.Hub
 	filters   *filter.Compiler
 	publisher *publish.Publisher
-	rights    rights // of the owners
+	rights    rights         // of the owners
+	tracer    webhook.Tracer // nil: nothing is traced
 }
 
 // newPush builds what pushes records to webhooks, in the order of its
@@ -63,7 +64,7 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 		return nil, err
 	}
 	sender := webhook.New(webhook.Options{
-		Version: p.version, AllowNetworks: networks, Proxy: proxy, DecodeLine: httpapi.DecodeAnswerLine, Logger: p.log, Registerer: p.registry,
+		Version: p.version, AllowNetworks: networks, Proxy: proxy, DecodeLine: httpapi.DecodeAnswerLine, Tracer: p.tracer, Logger: p.log, Registerer: p.registry,
 	})
 	a.cleanups.push("webhook connections", func(context.Context) error { sender.Close(); return nil })
 

@@ -39,6 +39,7 @@ type Server struct {
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does
 	Log             Log      `yaml:"log"`              // what is logged, and how
 	Metrics         Metrics  `yaml:"metrics"`          // what of many has metrics of its own
+	Tracing         Tracing  `yaml:"tracing"`          // where traces go
 }
 
 // Metrics bounds the labels of metrics.

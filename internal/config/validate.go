@@ -35,6 +35,7 @@ func (c Config) Validate() Problems {
 	c.checkLimits(&problems)
 	c.checkReaders(&problems)
 	c.checkLog(&problems)
+	c.checkTracing(&problems)
 	c.checkStreams(&problems)
 	if c.Metrics.Subscriptions < 0 {
 		problems.Add("metrics.subscriptions", "it is 0 or more")

@@ -226,6 +226,9 @@ type Options struct {
 	Brokers      Brokers
 	Storage      Storage
 
+	// Tracer traces requests; nil: nothing is traced.
+	Tracer Tracer
+
 	// Subscriptions are the webhooks; nil: there are none, nor their routes.
 	Subscriptions Subscriptions
 }

@@ -21,11 +21,8 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	switch format {
-	case formatNDJSON:
-		return a.publishLines(x, r, id)
-	case formatEventBatch:
-		return a.publishEvents(x, r, id)
+	if format == formatNDJSON || format == formatEventBatch {
+		return a.publishBatch(x, r, id, format)
 	}
 	p := a.publications.Get().(*publication)
 	p.rec.Stream, p.rec.Partition = id, stream.AnyPartition
