@@ -22,6 +22,7 @@ import (
 	"sluice/internal/embedded"
 	"sluice/internal/httpapi"
 	"sluice/internal/kafka"
+	"sluice/internal/logstream"
 	"sluice/internal/publish"
 	"sluice/internal/schemastore"
 	"sluice/internal/stream"
@@ -59,6 +60,7 @@ type App struct {
 	subscriptions *kafka.Log
 	fleet         *kafka.Fleet
 	draining      atomic.Bool
+	logs          *logstream.Shipper
 	cleanups      cleanups
 }
 
@@ -81,6 +83,9 @@ func New(o Options) (a *App, err error) {
 func (a *App) setup(o Options) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// What publishing passes through logs to local alone: see logstream.
+	local := o.Log
+	o.Log = a.newLogs(o, registry)
 
 	var err error
 	if a.listener, err = net.Listen("tcp", o.Config.Listen); err != nil { //nolint:noctx // ends at once
@@ -88,14 +93,14 @@ func (a *App) setup(o Options) error {
 	}
 	a.cleanups.push("listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
 
-	brokers, err := a.newBrokers(o)
+	brokers, err := a.newBrokers(o.Config, local)
 	if err != nil {
 		return err
 	}
 
 	names := stream.Topics{Prefix: o.Config.TopicPrefix}
 	if a.cluster, err = kafka.NewCluster(kafka.ClusterOptions{
-		Kafka: brokers, Group: names.Internal(readersGroup), IsolationLevel: o.Config.IsolationLevel, Log: o.Log, Registerer: registry,
+		Kafka: brokers, Group: names.Internal(readersGroup), IsolationLevel: o.Config.IsolationLevel, Log: local, Registerer: registry,
 	}); err != nil {
 		return err
 	}
@@ -114,7 +119,7 @@ func (a *App) setup(o Options) error {
 	}
 	a.cleanups.push("producer", producer.Close)
 
-	store := schemastore.New(o.Log, func(state stream.State) schemastore.Log {
+	store := schemastore.New(local, func(state stream.State) schemastore.Log {
 		a.schemas = kafka.NewLog(kafka.LogOptions{
 			Topic: names.Internal(schemasLog), Cluster: a.cluster, Producer: producer, Admin: admin,
 		}, state)
@@ -124,12 +129,13 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
 
 	streams := catalog.New(catalog.Options{
-		Topics: admin, Bindings: store, Schemas: store, Names: names, Producer: producer,
-		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
+		Topics: admin, Bindings: store, Schemas: builtIn{store}, Names: names, Producer: producer,
+		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: local,
 	})
 	publisher := publish.New(publish.Options{
-		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Log: o.Log, Registerer: registry,
+		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Log: local, Registerer: registry,
 	})
+	a.startLogs(publisher, streams, store)
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
@@ -148,8 +154,8 @@ func (a *App) setup(o Options) error {
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		MetricsApart: o.Config.AdminListen != "",
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
-		AllowOrigins: o.Config.CORS.AllowOrigins,
-		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
+		AllowOrigins: o.Config.CORS.AllowOrigins, AccessContext: accessContext(o.Config.Log),
+		AutoCommit: o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a,
@@ -158,12 +164,12 @@ func (a *App) setup(o Options) error {
 
 // newBrokers says how to reach Kafka, and starts the embedded broker if it is
 // that one.
-func (a *App) newBrokers(o Options) (kafka.Options, error) {
-	brokers := kafkaOptions(o.Config)
-	if !o.Config.Embedded {
+func (a *App) newBrokers(c config.Config, log *slog.Logger) (kafka.Options, error) {
+	brokers := kafkaOptions(c)
+	if !c.Embedded {
 		return brokers, nil
 	}
-	broker, err := embedded.Start(embedded.Options{DataDir: o.Config.DataDir, Log: o.Log})
+	broker, err := embedded.Start(embedded.Options{DataDir: c.DataDir, Log: log})
 	if err != nil {
 		return brokers, fmt.Errorf("start the embedded broker: %w", err)
 	}

@@ -24,13 +24,18 @@ type handler struct {
 
 // Enabled says whether one of the two wants the level.
 func (h *handler) Enabled(ctx context.Context, level slog.Level) bool {
-	return level >= h.shipper.opts.Level.Level() || h.local.Enabled(ctx, level)
+	return h.local.Enabled(ctx, level) || h.ships(ctx, level)
+}
+
+// ships says whether a record of the level goes into the stream.
+func (h *handler) ships(ctx context.Context, level slog.Level) bool {
+	return level >= h.shipper.opts.Level.Level() && ctx.Value(quiet{}) == nil && h.shipper.open()
 }
 
 // Handle gives the record to both, as far as they want it. For the stream it is
 // put into its form here: what attributes point at may change afterwards.
 func (h *handler) Handle(ctx context.Context, r slog.Record) error {
-	if r.Level >= h.shipper.opts.Level.Level() && ctx.Value(quiet{}) == nil && h.shipper.open() {
+	if h.ships(ctx, r.Level) {
 		fields := h.fields.clone()
 		into := fields.at(h.groups)
 		r.Attrs(func(a slog.Attr) bool {
