@@ -2,6 +2,8 @@ package app
 
 import (
 	"context"
+	"encoding"
+	"fmt"
 	"io"
 	"log/slog"
 	"os"
@@ -51,14 +53,38 @@ func newLogHandler(c config.Log, w io.Writer, t terminal) slog.Handler {
 	return tint.NewTextHandler(w, &tint.Options{Level: level, TimeFormat: "15:04:05.000", NoColor: !t.colours, ReplaceAttr: forPeople})
 }
 
-// forPeople shows errors in red. A message is the program's own, and what is
-// quoted of others is an attribute, whose control characters are escaped.
-func forPeople(_ []string, a slog.Attr) slog.Attr {
+// forPeople shows errors in red, and escapes of the terminal in attributes as
+// text: what is quoted there may be anybody's, and tint lets them through.
+func forPeople(groups []string, a slog.Attr) slog.Attr {
 	const red = 9
-	if _, ok := a.Value.Any().(error); ok {
-		return tint.Attr(red, a)
+	v := a.Value.Resolve()
+	switch _, isLevel := v.Any().(slog.Level); {
+	case v.Kind() == slog.KindString:
+		return slog.String(a.Key, harmless(v.String()))
+	case v.Kind() != slog.KindAny || isLevel && len(groups) == 0:
+		return a
 	}
-	return a
+	text := slog.String(a.Key, harmless(textOf(v.Any())))
+	if _, ok := v.Any().(error); ok {
+		return tint.Attr(red, text)
+	}
+	return text
+}
+
+// textOf writes a value as slog's text handler does.
+func textOf(v any) string {
+	if m, ok := v.(encoding.TextMarshaler); ok {
+		if text, err := m.MarshalText(); err == nil {
+			return string(text)
+		}
+	}
+	return fmt.Sprintf("%+v", v)
+}
+
+// harmless keeps a terminal from obeying text. Other control characters are
+// quoted by tint, which ends a text at a character it takes for invalid.
+func harmless(text string) string {
+	return strings.NewReplacer("\x1b", `\x1b`, "\uFFFD", "?").Replace(strings.ToValidUTF8(text, "?"))
 }
 
 // levelOf reads a level that the configuration was checked for.
@@ -124,11 +150,10 @@ func (b builtIn) Schema(ctx context.Context, ref stream.SchemaRef) (stream.Schem
 	if stream.CodeOf(err) != stream.UnknownSchema || ref.Name != logstream.SchemaName || ref.Version > 1 {
 		return v, err
 	}
-	if _, other := b.Store.Versions(ctx, ref.Name); stream.CodeOf(other) != stream.UnknownSchema {
-		return v, err
-	}
-	if _, _, err := b.Register(ctx, logstream.Schema()); err != nil {
-		return v, err
+	if _, err := b.Store.Versions(ctx, ref.Name); stream.CodeOf(err) == stream.UnknownSchema {
+		if _, _, err = b.Register(ctx, logstream.Schema()); err != nil {
+			return v, err
+		}
 	}
 	return b.Store.Schema(ctx, ref)
 }
