@@ -6,6 +6,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"log/slog"
@@ -63,7 +64,7 @@ func (s *stream) run() {
 
 // publish says whether the records are settled: queued by the gateway, or refused.
 func (s *stream) publish(body []byte, n int) bool {
-	r, err := http.NewRequest(http.MethodPost, s.url, bytes.NewReader(body))
+	r, err := http.NewRequestWithContext(context.Background(), http.MethodPost, s.url, bytes.NewReader(body))
 	if err != nil {
 		return true
 	}

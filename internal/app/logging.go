@@ -150,7 +150,7 @@ func (b builtIn) Schema(ctx context.Context, ref stream.SchemaRef) (stream.Schem
 	if stream.CodeOf(err) != stream.UnknownSchema || ref.Name != logstream.SchemaName || ref.Version > 1 {
 		return v, err
 	}
-	if _, err := b.Store.Versions(ctx, ref.Name); stream.CodeOf(err) == stream.UnknownSchema {
+	if _, err := b.Versions(ctx, ref.Name); stream.CodeOf(err) == stream.UnknownSchema {
 		if _, _, err = b.Register(ctx, logstream.Schema()); err != nil {
 			return v, err
 		}

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,10 +149,8 @@ func (l *logging) await(what string, has func(logged) bool) []logged {
 	var all []logged
 	kafkatest.Eventually(l.t, patience, func() error {
 		all = l.read()
-		for _, r := range all {
-			if has(r) {
-				return nil
-			}
+		if slices.ContainsFunc(all, has) {
+			return nil
 		}
 		return fmt.Errorf("none of these records is %s: %v", what, all)
 	})
