@@ -209,11 +209,12 @@ func TestLogStream(t *testing.T) {
 			t.Errorf("%s is in the stream: %v", logger, r.Data)
 		}
 	}
+	l.await("of the fleet", says("partitions assigned"))
 	if err := l.stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
 	again := newLogging(t, func(c *config.Config) { c.DataDir, c.Log.Stream = dir, "" })
-	again.await("of the end", says("stopping"))
+	again.await("of the end", says("partitions revoked")) // after the last request
 	if lost := l.local.all(t, "msg"); strings.Contains(strings.Join(lost, " "), "given up") {
 		t.Errorf("logged %v", lost)
 	}
