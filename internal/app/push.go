@@ -93,7 +93,7 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 	o := newOwner(store, p.rights, p.log)
 	o.forget = p.offsets.Forget
 	o.engine = delivery.New(delivery.Options{
-		Sender: permittedSender{sender, p.rights}, Pages: p.hub, Offsets: p.offsets,
+		Sender: quietSender{permittedSender{sender, p.rights}, p.config.Log.Stream}, Pages: p.hub, Offsets: p.offsets,
 		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher, p.rights}, Pauser: pauser{store},
 		Allowed: func() bool { return o.fleet.Alive() },
 		Filter:  p.filters.Compile,

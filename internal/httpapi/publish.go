@@ -58,6 +58,7 @@ func (a *api) publishOne(x *exchange, r *http.Request, p *publication, format bo
 // then shows in the metrics and the log alone.
 func (a *api) publishAsync(x *exchange, r *http.Request, p *publication) error {
 	ctx, id, requestID := context.WithoutCancel(r.Context()), p.rec.Stream, x.id
+	p.rec.NoWait = true
 	err := a.Publisher.Enqueue(r.Context(), &p.rec, func(_ stream.Report, err error) {
 		a.release(p)
 		if err != nil {

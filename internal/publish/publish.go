@@ -106,9 +106,9 @@ func (p *Publisher) Publish(ctx context.Context, rec *stream.Outgoing) (stream.R
 
 // Enqueue checks a record and queues it; done is told once what became of it,
 // on another goroutine, and must not block. While the producer's queue is full
-// Enqueue waits, at most the options' Timeout. When it returns an error the
-// record is not stored, and done is not called. The record must stay as it is
-// until done was called.
+// Enqueue waits, at most the options' Timeout, unless the record says NoWait.
+// When it returns an error the record is not stored, and done is not called. The
+// record must stay as it is until done was called.
 func (p *Publisher) Enqueue(ctx context.Context, rec *stream.Outgoing, done func(stream.Report, error)) error {
 	target, err := p.prepare(ctx, rec)
 	if err != nil {
@@ -185,7 +185,7 @@ func (p *Publisher) reviveAndSend(ctx context.Context, rec *stream.Outgoing) (st
 func (p *Publisher) queue(ctx context.Context, rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
 	m := message(rec, t)
 	err := p.send(ctx, &m, rec, t, delivered)
-	if stream.CodeOf(err) != stream.Overloaded {
+	if stream.CodeOf(err) != stream.Overloaded || rec.NoWait {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
