@@ -81,7 +81,9 @@ func (a *Auth) Bearer(ctx context.Context, token string) (*stream.Caller, error)
 	s := a.state.Load()
 	if t, ok := find(s.o.Tokens, token); ok {
 		a.metrics.accepted(methodToken)
-		return s.caller(stream.Principal{Name: kindToken + t.Name}), nil
+		c := s.caller(stream.Principal{Name: kindToken + t.Name})
+		c.Proof = string(t.Hash[:])
+		return c, nil
 	}
 	if s.issuer != nil && looksLikeJWT(token) {
 		return a.issued(ctx, s, token)

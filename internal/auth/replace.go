@@ -4,6 +4,9 @@ import (
 	"bytes"
 	"crypto/cipher"
 	"slices"
+	"strings"
+
+	"sluice/internal/stream"
 )
 
 // Replace takes other tokens, rules, keys of event tokens and another issuer
@@ -35,6 +38,16 @@ func (a *Auth) Watch(tell func()) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	a.watchers = append(a.watchers, tell)
+}
+
+// Still gives what a caller may do now: nothing where the token that it showed
+// is not configured any more.
+func (a *Auth) Still(c *stream.Caller) stream.Rights {
+	if name, token := strings.CutPrefix(c.Name, kindToken); token && c.Proof != "" &&
+		!slices.ContainsFunc(a.state.Load().o.Tokens, func(t Token) bool { return t.Name == name && c.Proof == string(t.Hash[:]) }) {
+		return stream.Rights{}
+	}
+	return a.Rights(c.Principal)
 }
 
 // prepare makes the state of what is configured. Keys of an issuer that stays

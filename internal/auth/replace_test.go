@@ -24,8 +24,11 @@ func TestRulesAndTokensAreReplaced(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	told := 0
+	holder, told := c, 0
 	a.Watch(func() { told++ })
+	if r := a.Still(c); !r.Subscribe.Match("a") {
+		t.Errorf("before, it may %+v", r)
+	}
 	o := options(t, auth.RuleSpec{Principals: []string{"*"}, Actions: []string{"subscribe"}, Streams: []string{"a", "b"}})
 	other, hash := auth.NewToken()
 	token, err := auth.ParseToken("ci", hash)
@@ -38,6 +41,9 @@ func TestRulesAndTokensAreReplaced(t *testing.T) {
 	}
 	c, err = a.Bearer(t.Context(), text)
 	wantNobody(t, c, err)
+	if r := a.Still(holder); !r.None() {
+		t.Errorf("who holds the token before may %+v", r)
+	}
 	if c, err := a.Bearer(t.Context(), other); err != nil || !c.May(stream.ActionSubscribe, "b") {
 		t.Errorf("%+v, %v", c, err)
 	}

@@ -132,6 +132,15 @@ type EventTokens interface {
 	Open(token string) (*stream.Caller, error)
 }
 
+// Revocations says what callers may do as that changes, for what lasts longer
+// than a request is asked.
+type Revocations interface {
+	// Still gives what a caller may do now.
+	Still(c *stream.Caller) stream.Rights
+	// Watch has tell called after each change. It does not wait for anything.
+	Watch(tell func())
+}
+
 // Check is one condition that must hold for the gateway to be ready.
 type Check struct {
 	Name   string // a short word: "kafka", "schemas"
@@ -167,6 +176,9 @@ type Options struct {
 	Auth Auth
 	// EventTokens are there where Auth is; nil: there are none.
 	EventTokens EventTokens
+	// Revocations ends event streams of those who may not read them any more;
+	// nil: what callers may do never changes.
+	Revocations Revocations
 	// MetricsApart says that GET /metrics is served elsewhere, by NewAdmin.
 	MetricsApart bool
 
@@ -204,6 +216,7 @@ type api struct {
 	events       *eventMetrics
 	hosts        map[string]bool
 	origins      allowedOrigins
+	open         openStreams
 	publications sync.Pool // of *publication
 	readers      sync.Pool // of *bufio.Reader, for NDJSON
 	slots        sync.Pool // of *slot
@@ -227,6 +240,9 @@ func newAPI(o Options) *api {
 		events:  newEventMetrics(o.Registerer),
 		hosts:   servedHosts(o.AllowedHosts),
 		origins: newAllowedOrigins(o.AllowOrigins),
+	}
+	if o.Revocations != nil {
+		o.Revocations.Watch(a.open.ask)
 	}
 	a.publications.New = func() any { return new(publication) }
 	a.readers.New = func() any { return newLineBuffer() }

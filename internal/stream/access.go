@@ -75,6 +75,7 @@ type Caller struct {
 	Rights
 
 	Expires time.Time // when the credentials end; zero: never
+	Proof   string    // tells a principal's credentials from later ones of its name; "": the name is enough
 	Short   bool      // by a short-lived token, which is good for nothing but reading events
 }
 
