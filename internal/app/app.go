@@ -7,15 +7,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"sluice/internal/audit"
 	"sluice/internal/auth"
 	"sluice/internal/catalog"
 	"sluice/internal/config"
@@ -40,6 +43,8 @@ type Options struct {
 	Config  config.Config // without problems
 	Log     *slog.Logger
 	Version string
+	Stderr  io.Writer        // takes the audit log where that is "stderr"; nil: it is thrown away
+	Hangup  <-chan os.Signal // has the configuration read again; nil: only its file does
 }
 
 // App is a gateway. New makes it listen, and Run serves until its context ends;
@@ -58,6 +63,8 @@ type App struct {
 
 	subscriptions *kafka.Log
 	fleet         *kafka.Fleet
+	owner         *owner
+	audit         *audit.Auditor // nil: nothing is audited
 	draining      atomic.Bool
 	cleanups      cleanups
 }
@@ -133,6 +140,10 @@ func (a *App) setup(o Options) error {
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
+	registers := registrar{store, streams, o.Config}
+	if err := a.newAudit(o, streams, publisher, registry); err != nil {
+		return err
+	}
 	callers, err := a.newAuth(o.Config, o.Log, registry)
 	if err != nil {
 		return err
@@ -144,15 +155,16 @@ func (a *App) setup(o Options) error {
 	if err != nil {
 		return err
 	}
+	a.watchConfig(o, callers)
 	return a.newHTTP(callers, httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		MetricsApart: o.Config.AdminListen != "",
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
 		AllowOrigins: o.Config.CORS.AllowOrigins,
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
-		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
+		Publisher: publisher, Streams: streams, Schemas: registers, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
-		Subscriptions: push, Readiness: a,
+		Subscriptions: push, Readiness: a, Reserved: reserved(o.Config),
 	})
 }
 
@@ -175,6 +187,9 @@ func (a *App) newBrokers(o Options) (kafka.Options, error) {
 // newHTTP makes what serves the API, and has it drained.
 func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
 	guard(&api, callers)
+	if a.audit != nil {
+		api.Audit = a.audit
+	}
 	if err := a.openAdmin(api); err != nil {
 		return err
 	}
@@ -212,10 +227,14 @@ func (a *App) openAdmin(api httpapi.Options) (err error) {
 type registrar struct {
 	*schemastore.Store
 	catalog *catalog.Catalog
+	config  config.Config
 }
 
 // Register registers a schema version and binds its streams.
 func (r registrar) Register(ctx context.Context, reg stream.Registration) (stream.SchemaVersion, bool, error) {
+	if err := r.checkOwn(reg); err != nil {
+		return stream.SchemaVersion{}, false, err
+	}
 	return r.catalog.Register(ctx, reg)
 }
 
@@ -300,13 +319,17 @@ func (a *App) Ready() []httpapi.Check {
 	} else if reason := a.cluster.Credentials(); reach.OK && reason != "" {
 		reach.Detail = "a broker answers; the credentials that are on disk now are not used: " + reason
 	}
-	return []httpapi.Check{
+	checks := []httpapi.Check{
 		reach,
 		check("schemas", a.schemas.Ready(), "the log of schemas has been read to its end"),
 		check("subscriptions", a.subscriptions.Ready(), "the log of subscriptions has been read to its end"),
 		a.deliveries(),
 		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
+	if a.audit != nil {
+		checks = append(checks, a.audits())
+	}
+	return checks
 }
 
 // deliveries says whether Kafka lets the gateway push to webhooks. It publishes

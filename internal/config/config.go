@@ -22,6 +22,8 @@ type Config struct {
 	Push     `yaml:",inline"`
 
 	explicit map[string]bool // keys that were set by anything but the defaults
+	sources  Sources         // where it came from
+	file     string          // "": there was none
 }
 
 // Server is the HTTP side and the process.
@@ -215,8 +217,9 @@ func Default() Config {
 			Log:             Log{Level: "info", Format: "auto"},
 		},
 		Security: Security{
-			TLS:  TLS{ClientAuth: "none"},
-			Auth: Auth{OIDC: OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"}},
+			TLS:   TLS{ClientAuth: "none"},
+			Auth:  Auth{OIDC: OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"}},
+			Audit: Audit{Events: []string{"changes", "denials"}},
 		},
 		Kafka:  Kafka{BootstrapServers: []string{"localhost:9092"}},
 		Client: Client{APIVersion: "auto"},

@@ -2,12 +2,15 @@ package config
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+
+	"sluice/internal/stream"
 )
 
 // Security says who may use the gateway, and how connections to it are secured.
@@ -15,6 +18,7 @@ type Security struct {
 	AdminListen string `yaml:"admin_listen"` // HOST:PORT of health and metrics alone, without authentication; "": they are where the rest is
 	TLS         TLS    `yaml:"tls"`
 	Auth        Auth   `yaml:"auth"`
+	Audit       Audit  `yaml:"audit"`
 }
 
 // TLS is how the gateway serves HTTPS: files of PEM, which are read again when
@@ -61,6 +65,49 @@ type Rule struct {
 	Actions    []string `yaml:"actions"`
 	Streams    []string `yaml:"streams"`
 	Schemas    []string `yaml:"schemas"`
+}
+
+// Audit says where it is kept who did what. Without Log and Stream it is not.
+type Audit struct {
+	Log      string   `yaml:"log"`      // a file to append to, or "stderr"
+	Stream   string   `yaml:"stream"`   // a stream's id
+	Events   []string `yaml:"events"`   // changes, denials, publishes, reads
+	Required bool     `yaml:"required"` // what cannot be audited is refused
+}
+
+// On says whether anything is audited.
+func (a Audit) On() bool { return a.Log != "" || a.Stream != "" }
+
+// AuditKinds are the words of Audit.Events, and what they mean.
+func AuditKinds() map[string]stream.AuditKind {
+	return map[string]stream.AuditKind{
+		"changes": stream.AuditChange, "denials": stream.AuditDenial, "publishes": stream.AuditPublish, "reads": stream.AuditRead,
+	}
+}
+
+func (c Config) checkAudit(problems *Problems) {
+	a := c.Audit
+	if a.Log != "" && a.Stream != "" {
+		problems.Add("audit.stream", "there is audit.log, too: set one of them")
+	}
+	if a.Stream != "" {
+		if e, bad := errors.AsType[*stream.Error](stream.Topics{Prefix: c.TopicPrefix}.CheckID(a.Stream)); bad {
+			problems.Add("audit.stream", "it cannot be a stream's id: %s", e.Message)
+		} else if strings.HasSuffix(a.Stream, stream.DeadLetterSuffix) {
+			problems.Add("audit.stream", "streams whose ids end in %s are for what could not be delivered", stream.DeadLetterSuffix)
+		}
+	}
+	if a.Required && !a.On() {
+		problems.Add("audit.log", "it is missing, and so is audit.stream: audit.required needs somewhere to write to")
+	}
+	for _, name := range a.Events {
+		if AuditKinds()[name] == "" {
+			problems.Add("audit.events", "%q is not one of changes, denials, publishes, reads", name)
+		}
+	}
+	if a.On() && len(a.Events) == 0 {
+		problems.Add("audit.events", "it is empty: name changes, denials, publishes or reads, or remove audit.log and audit.stream")
+	}
 }
 
 // Authenticated says whether callers have to say who they are.
@@ -116,6 +163,7 @@ func (c Config) checkSecurity(problems *Problems) {
 		problems.Add("auth.event_token_keys", "%v", err)
 	}
 	c.checkOIDC(problems)
+	c.checkAudit(problems)
 }
 
 func (c Config) checkOIDC(problems *Problems) {

@@ -141,6 +141,18 @@ type Revocations interface {
 	Watch(tell func())
 }
 
+// Audit keeps what was decided about requests.
+type Audit interface {
+	// Wants says whether decisions of a kind are kept.
+	Wants(kind stream.AuditKind) bool
+	// Admit says whether something of a kind may be done. Where it is true, room
+	// is kept for its decision, which has to follow. The code is
+	// stream.AuditUnavailable.
+	Admit(kind stream.AuditKind) (admitted bool, err error)
+	// Record takes a decision, and waits for nothing.
+	Record(d stream.Decision, admitted bool)
+}
+
 // Check is one condition that must hold for the gateway to be ready.
 type Check struct {
 	Name   string // a short word: "kafka", "schemas"
@@ -179,6 +191,10 @@ type Options struct {
 	// Revocations ends event streams of those who may not read them any more;
 	// nil: what callers may do never changes.
 	Revocations Revocations
+	// Audit keeps what was decided; nil: nothing is kept.
+	Audit Audit
+	// Reserved are streams that clients may read and not change; optional.
+	Reserved []string
 	// MetricsApart says that GET /metrics is served elsewhere, by NewAdmin.
 	MetricsApart bool
 

@@ -26,6 +26,10 @@ type exchange struct {
 	code     stream.Code    // of the problem answered, "" for none
 	outcome  stream.Outcome // of the record should this publish fail without saying; "" elsewhere
 
+	kind     stream.AuditKind // of the route, "" for none
+	admitted bool             // the audit log keeps room for this
+	named    string           // what the request is about, where the path does not say
+
 	// rest is what is left of the answer when the handler has returned; nil:
 	// nothing. It is for event streams, which are open for an hour: they need
 	// none of the middleware around them, which would double their memory.

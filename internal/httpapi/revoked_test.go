@@ -61,7 +61,9 @@ func TestStreamsEndWithTheRightToReadThem(t *testing.T) {
 			g, _ := withTokens(t, func(o *httpapi.Options) { o.Revocations = f })
 			follower := newFollower()
 			g.feeds.follow = func(context.Context, stream.Reading, stream.Frames) (httpapi.Follower, error) { return follower, nil }
-			g.groups.join = func(context.Context, stream.Membership, stream.Frames) (httpapi.Follower, error) { return follower, nil }
+			g.groups.join = func(context.Context, stream.Membership, stream.Frames) (httpapi.Follower, error) {
+				return follower, nil
+			}
 			done := make(chan reply, 1)
 			go func() { done <- g.do(t, tc.request, "", tc.headers) }()
 			follower.awaitAsked(t)
