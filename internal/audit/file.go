@@ -89,10 +89,13 @@ func (f *File) Close() error {
 
 // Output writes lines to a writer that is not its own to close, such as the
 // standard error output.
-type Output struct{ w io.Writer }
+type Output struct {
+	w    io.Writer
+	torn bool // it ends within a line
+}
 
 // NewOutput makes a sink of a writer.
-func NewOutput(w io.Writer) *Output { return &Output{w} }
+func NewOutput(w io.Writer) *Output { return &Output{w: w} }
 
 // Open has nothing to do.
 func (o *Output) Open(context.Context) error { return nil }
@@ -100,7 +103,7 @@ func (o *Output) Open(context.Context) error { return nil }
 // Write writes the lines, in one call of the writer: other lines do not come in
 // between.
 func (o *Output) Write(_ context.Context, batch [][]byte) (left [][]byte, refused int, err error) {
-	left, _, err = writeLines(o.w, batch, false)
+	left, o.torn, err = writeLines(o.w, batch, o.torn)
 	return left, 0, err
 }
 
@@ -128,7 +131,7 @@ func writeLines(w io.Writer, batch [][]byte, torn bool) (left [][]byte, tornAfte
 		return nil, false, nil
 	}
 	whole := 0
-	for whole < len(ends) && ends[whole] <= n {
+	for whole < len(ends) && ends[whole]-1 <= n { // its end may come with the next
 		whole++
 	}
 	boundary := n == 0 && !torn || n > 0 && b.Bytes()[n-1] == '\n'
