@@ -117,7 +117,7 @@ func TestNothingIsDoneThatCannotBeAudited(t *testing.T) {
 	})
 	g.put(t, "/streams/orders", `{"partitions":2}`).problem(t, 503, "audit-unavailable")
 	g.post(t, "/streams/orders", `1`).want(t, 201) // is not audited
-	if err := os.Remove(path); err != nil {         // there is room again
+	if err := os.Remove(path); err != nil {        // there is room again
 		t.Fatal(err)
 	}
 	kafkatest.Eventually(t, patience, func() error {

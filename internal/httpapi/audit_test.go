@@ -90,7 +90,9 @@ func TestDecisionsAreAudited(t *testing.T) {
 	g.streams.change = func(context.Context, string, stream.Change) (stream.Info, bool, error) {
 		return stream.Info{ID: "mine", Partitions: 1, ReplicationFactor: 1}, true, nil
 	}
-	g.schemas.remove = func(context.Context, stream.SchemaRef) error { return stream.Errorf(stream.SchemaInUse, "it is in use") }
+	g.schemas.remove = func(context.Context, stream.SchemaRef) error {
+		return stream.Errorf(stream.SchemaInUse, "it is in use")
+	}
 	g.subs.create = func([]byte) (*stream.Subscription, error) { return billing(t), nil }
 	for _, tc := range []struct {
 		request, body, who string
