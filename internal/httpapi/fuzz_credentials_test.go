@@ -22,6 +22,8 @@ func FuzzCredentials(f *testing.F) {
 		{"Bearer subscriber", "", "", ""},
 		{"bearer  subscriber", "", "", ""},
 		{"Bearer subscriber", "Bearer manager", "", ""},
+		{"Bearer subscriber,manager", "", "", ""},
+		{"subscriber", "", "", ""},
 		{"", "", "sluice-events=short-subscriber", ""},
 		{"", "", `sluice-events="short-subscriber"; sluice-events=x`, ""},
 		{"", "", "", "short-subscriber"},
