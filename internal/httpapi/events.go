@@ -23,7 +23,7 @@ const (
 	retryBusyMin  = 5 * time.Second
 	retryBusyMax  = 15 * time.Second
 	lifetimeShare = 0.2 // of a stream's lifetime, more or less
-	keepAliveSkew = 0.2 // of the time between keep-alives, less
+	keepAliveSkew = 0.8 // of the time to the first keep-alive, less, so that streams that began together do not stay so
 	wakeTogether  = 250 * time.Millisecond
 )
 
@@ -195,6 +195,7 @@ func (s *eventStream) send(ctx context.Context) (endReason, error) {
 		case left > keepAlive:
 			s.buf = append(s.buf[:0], ": keep-alive\n"...)
 			err = s.sendPosition()
+			keepAlive = limits.KeepAlive
 		}
 		if err != nil {
 			return endGone, err
