@@ -1,7 +1,6 @@
 package auth_test
 
 import (
-	"crypto/rand"
 	"testing"
 	"time"
 
@@ -153,9 +152,8 @@ func TestAKeyThatIsGoneEndsWhatItSigned(t *testing.T) {
 func TestWhatIsRememberedIsBounded(t *testing.T) {
 	c := auth.NewChecked()
 	now := time.Now()
-	for range 3 * auth.CheckedMost {
-		var sum [32]byte
-		rand.Read(sum[:])
+	for i := range 2 * auth.CheckedMost {
+		sum := [32]byte{byte(i), byte(i >> 8), byte(i >> 16)}
 		c.Add(sum, now.Add(time.Minute))
 		if !c.Has(sum, now) || c.Has(sum, now.Add(time.Minute)) {
 			t.Fatal("it is forgotten at once, or kept for too long")
