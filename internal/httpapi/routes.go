@@ -30,7 +30,7 @@ const publishRoute = "/streams/{stream}"
 // routes is the whole map of the API.
 func (a *api) routes() *chi.Mux {
 	m := chi.NewRouter()
-	m.Use(begin, a.accessLog, a.measure, a.recoverPanic, secure, a.checkHost, a.allowOrigins, a.checkOrigin, escapedRoute)
+	m.Use(begin, a.trace, a.accessLog, a.measure, a.recoverPanic, secure, a.checkHost, a.allowOrigins, a.checkOrigin, escapedRoute)
 	m.NotFound(a.metered(access{}, a.handle(notFound)))
 	m.MethodNotAllowed(a.metered(access{}, a.handle(methodNotAllowed(m))))
 
@@ -62,7 +62,6 @@ func (a *api) table() []route {
 		{http.MethodGet, "/streams/{stream}/records/{partition}/{offset}", onStream(stream.ActionSubscribe), a.getRecord},
 		{http.MethodGet, "/streams/{pattern}/events", onEvents(), a.getEvents},
 		{http.MethodPost, "/event-tokens", somewhere(stream.ActionSubscribe), a.createEventToken},
-		{http.MethodPost, "/groups/{id}/commit", somewhere(stream.ActionSubscribe), a.commitGroup},
 
 		{http.MethodGet, "/schemas", known(), a.listSchemas},
 		{http.MethodGet, "/schemas/{name}", known(), a.getSchema},
@@ -76,6 +75,9 @@ func (a *api) table() []route {
 		{http.MethodGet, "/openapi.yaml", anyone(), openAPI},
 		{http.MethodGet, "/problems/{slug}", anyone(), problemPage},
 	}
+	routes = append(routes, a.clusterRoutes()...)
+	routes = append(routes, a.storageRoutes()...)
+	routes = append(routes, a.groupRoutes()...)
 	if a.Subscriptions != nil {
 		routes = append(routes, a.subscriptionRoutes()...)
 	}
