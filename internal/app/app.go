@@ -144,6 +144,10 @@ func (a *App) setup(o Options) error {
 	if err != nil {
 		return err
 	}
+	page, err := newConsole(o.Config)
+	if err != nil {
+		return err
+	}
 	return a.newHTTP(callers, httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		MetricsApart: o.Config.AdminListen != "",
@@ -152,7 +156,7 @@ func (a *App) setup(o Options) error {
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
-		Subscriptions: push, Readiness: a,
+		Subscriptions: push, Readiness: a, Console: page,
 	})
 }
 

@@ -31,6 +31,7 @@ type Server struct {
 	AllowedHosts    []string `yaml:"allowed_hosts"`    // names besides localhost that a gateway on loopback answers to
 	Embedded        bool     `yaml:"embedded"`         // run a broker inside the gateway
 	DataDir         string   `yaml:"data_dir"`         // where the embedded broker keeps its data
+	Console         bool     `yaml:"console"`          // serve the web page for people at /
 	CORS            CORS     `yaml:"cors"`             // which web pages may use the API
 	Limits          Limits   `yaml:"limits"`           // what one request may hold, and all readers together
 	KeepAlive       Duration `yaml:"keep_alive"`       // without events, after which an event stream says that it lives
@@ -196,6 +197,7 @@ func Default() Config {
 		Server: Server{
 			Listen:  "127.0.0.1:8080",
 			DataDir: "./data",
+			Console: true,
 			Limits: Limits{
 				Record:         1 << 20,
 				Body:           10 << 20,

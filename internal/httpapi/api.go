@@ -191,6 +191,9 @@ type Options struct {
 	Filters      Filters
 	Readiness    Readiness
 
+	// Console is the web page at /; nil: there is none.
+	Console Console
+
 	// Subscriptions are the webhooks; nil: there are none, nor their routes.
 	Subscriptions Subscriptions
 }
