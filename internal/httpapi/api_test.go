@@ -171,7 +171,7 @@ func newGateway(tb testing.TB, change func(*httpapi.Options)) *gateway {
 		Publisher: &g.publisher, Streams: &g.streams, Schemas: &g.schemas,
 		SchemaReader: &g.schemas, Records: &g.records, Readiness: &g.checks,
 		Feeds: &g.feeds, Groups: &g.groups, Filters: &g.filters, AutoCommit: true,
-		Subscriptions: &g.subs,
+		Subscriptions: &g.subs, Console: files(tb),
 	}
 	if change != nil {
 		change(&o)
