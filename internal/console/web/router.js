@@ -37,13 +37,14 @@ export function route(views, changed) {
   const show = first => {
     left = false
     const { parts, parameters } = location()
-    const name = Object.hasOwn(views, parts[0] ?? '') ? parts[0] : Object.keys(views)[0]
+    const known = Object.hasOwn(views, parts[0] ?? '')
+    const name = known ? parts[0] : Object.keys(views)[0]
     current?.abort()
     current = new AbortController()
     const main = document.getElementById('main')
     const view = h('div', { class: 'view' })
     fill(main, view)
-    views[name](view, parts.slice(1), parameters, current.signal)
+    views[name](view, known ? parts.slice(1) : [], parameters, current.signal)
     const heading = view.querySelector('h1')
     document.title = heading ? `${heading.textContent} · Sluice` : 'Sluice'
     changed(name)

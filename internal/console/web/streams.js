@@ -25,7 +25,8 @@ function listView(el, signal) {
   let streams = []
   let wanted = ''
   const list = table({ caption: 'Streams', key: s => s.id, columns: columns(rates), empty: [] })
-  const sight = watchSight(list, visible, signal)
+  const askRates = once(() => poll(() => lookAt(rates, visible, rateTrouble, signal).then(show), ratesEvery, signal))
+  const sight = watchSight(list, visible, signal, askRates)
   const trouble = h('div')
   const rateTrouble = h('div')
   const count = h('p', { class: 'hint', role: 'status' })
@@ -53,7 +54,14 @@ function listView(el, signal) {
       throw e
     }
   }, listEvery, signal)
-  poll(() => lookAt(rates, visible, rateTrouble, signal).then(show), ratesEvery, signal)
+}
+
+function once(f) {
+  let done = false
+  return () => {
+    if (!done) f()
+    done = true
+  }
 }
 
 function columns(rates) {
@@ -73,13 +81,14 @@ function spark() {
 }
 
 // watchSight keeps which rows are in sight: only their rates are asked for.
-function watchSight(list, visible, signal) {
+function watchSight(list, visible, signal, changed) {
   const ids = new WeakMap()
   const observer = new IntersectionObserver(entries => {
     for (const e of entries) {
       if (e.isIntersecting) visible.add(ids.get(e.target))
       else visible.delete(ids.get(e.target))
     }
+    changed()
   })
   signal.addEventListener('abort', () => observer.disconnect())
   return shown => {
@@ -102,7 +111,7 @@ async function lookAt(rates, visible, trouble, signal) {
         fill(trouble, h('p', { class: 'note' }, 'Rates: not offered by this gateway.'))
         throw e
       }
-      if (e.status !== 403 && e.status !== 404) throw e // others may still be looked at
+      if (![400, 403, 404].includes(e.status)) throw e // those are about this stream alone
     }
   })
 }
