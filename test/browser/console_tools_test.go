@@ -65,7 +65,8 @@ func look(t *testing.T, tab context.Context, url string) *looker {
 	return l
 }
 
-// await waits until a script of the page says true.
+// await waits until a script of the page says true. It may throw until then: the
+// page may be on its way to another one.
 func (l *looker) await(t *testing.T, script string) {
 	t.Helper()
 	defer func() {
@@ -74,10 +75,12 @@ func (l *looker) await(t *testing.T, script string) {
 		}
 	}()
 	kafkatest.Eventually(t, patience, func() error {
-		if !evaluate[bool](t, l.tab, "Boolean("+script+")") {
-			return fmt.Errorf("not %s; the page shows %.2000q", script, evaluate[string](t, l.tab, `document.body.innerText`))
+		holds, err := chromedp.Run(l.tab, chromedp.Evaluate[bool]("Boolean("+script+")"))
+		if err != nil || holds {
+			return err
 		}
-		return nil
+		shown, err := chromedp.Run(l.tab, chromedp.Evaluate[string](`document.body.innerText`))
+		return fmt.Errorf("not %s; the page shows %.2000q (%v)", script, shown, err)
 	})
 }
 
@@ -224,6 +227,12 @@ func (l *looker) everybodyCanUse(t *testing.T, what string) {
 	for _, f := range found {
 		t.Errorf("%s: %s", what, f)
 	}
+}
+
+// fits fails where the page is wider than the window: people would have to
+// scroll in two directions to read it.
+func (l *looker) fits(t *testing.T, what string) {
+	t.Helper()
 	if wide := evaluate[int](t, l.tab, `document.documentElement.scrollWidth - window.innerWidth`); wide > 0 {
 		t.Errorf("%s: the page is %d pixels wider than the window", what, wide)
 	}

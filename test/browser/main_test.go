@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 8 * time.Second
+const patience = 20 * time.Second
 
 // buildDir is where the program under test is built.
 var buildDir string

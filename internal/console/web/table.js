@@ -5,12 +5,12 @@ import { fill, h, newID, setText } from './dom.js'
 // table makes a table. columns: `label`, `value` (row to text or number, which
 // sorts), and for what is not the value's text `show` (row to text), or `make`
 // (row to an element, once) with `update` (element and row, each time);
-// `number` aligns right, `wide` is left out where the page is narrow. key gives
+// `number` aligns right but in the first column, `wide` is left out where the page is narrow. key gives
 // what tells rows apart. What is shown while there is no row is `empty`.
 export function table({ caption, columns, key, empty, sort = 0 }) {
   const order = { column: columns[sort], down: false }
   const body = h('tbody')
-  const heads = columns.map(c => head(c, order, () => arrange()))
+  const heads = columns.map((c, i) => head(c, i, order, () => arrange()))
   const id = newID('caption')
   const grid = h('table', {}, h('caption', { id, class: 'visually-hidden' }, caption), h('thead', {}, h('tr', {}, heads.map(x => x.el))), body)
   const scroll = h('div', { class: 'scroll', role: 'region', 'aria-labelledby': id, tabindex: '0' }, grid)
@@ -52,7 +52,7 @@ export function table({ caption, columns, key, empty, sort = 0 }) {
   return { el, update, rowOf: k => made.get(k)?.tr, setEmpty: (...content) => fill(nothing, ...content) }
 }
 
-function head(column, order, arrange) {
+function head(column, i, order, arrange) {
   const arrow = h('span', { 'aria-hidden': 'true', class: 'arrow' })
   const sort = () => {
     order.down = order.column === column && !order.down
@@ -60,7 +60,7 @@ function head(column, order, arrange) {
     arrange()
   }
   const content = column.sorts === false ? column.label : h('button', { type: 'button', on: { click: sort } }, column.label, arrow)
-  const el = h('th', { scope: 'col', class: classOf(column) }, content)
+  const el = h('th', { scope: 'col', class: classOf(column, i) }, content)
   const mark = () => {
     const here = order.column === column
     if (here) el.setAttribute('aria-sort', order.down ? 'descending' : 'ascending')
@@ -70,14 +70,14 @@ function head(column, order, arrange) {
   return { el, mark }
 }
 
-function classOf(column) {
-  return [column.number && 'number', column.wide && 'wide'].filter(Boolean).join(' ') || null
+function classOf(column, i) {
+  return [column.number && i > 0 && 'number', column.wide && 'wide'].filter(Boolean).join(' ') || null
 }
 
 function newRow(columns, row) {
   const cells = columns.map((c, i) => {
     const made = c.make?.(row) ?? null
-    return { td: h(i === 0 ? 'th' : 'td', { class: classOf(c), scope: i === 0 ? 'row' : null }, made), made }
+    return { td: h(i === 0 ? 'th' : 'td', { class: classOf(c, i), scope: i === 0 ? 'row' : null }, made), made }
   })
   return { tr: h('tr', {}, cells.map(c => c.td)), cells, row }
 }
