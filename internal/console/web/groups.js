@@ -3,7 +3,7 @@ import { get, path } from './api.js'
 import { curl, definitions, fill, h, region } from './dom.js'
 import { poll } from './poll.js'
 import { link } from './router.js'
-import { badge, failed, filterBox, number, setBadge } from './shared.js'
+import { badge, command, failed, filterBox, number, setBadge } from './shared.js'
 import { table } from './table.js'
 
 const every = 5_000
@@ -25,7 +25,7 @@ function listView(el, signal) {
   const list = table({
     caption: 'Groups', key: g => g.id,
     empty: [h('p', {}, 'There are no consumer groups yet. Reading as a member makes one:'),
-      curl(`curl -N '${window.location.origin}/streams/orders/events?group=shop'`)],
+      curl(command(`-N '${window.location.origin}/streams/orders/events?group=shop'`))],
     columns: [
       { label: 'Group', value: g => g.id, make: g => h('a', { href: link('groups', g.id) }, g.id === '' ? '(empty name)' : g.id) },
       { label: 'State', value: g => g.state, make: badge, update: (b, g) => setBadge(b, g.state, stateKind(g.state)) },

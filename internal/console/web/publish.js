@@ -1,12 +1,12 @@
 // Publishing a record: a form made of the stream's schema, or JSON as it is
 // written.
-import { get, known, may, path, post, Problem, token } from './api.js'
+import { get, known, may, path, post, Problem } from './api.js'
 import { announce, button, code, curl, field, fill, h, newID } from './dom.js'
 import { compact, fault, pretty } from './jsontext.js'
 import { link } from './router.js'
 import { FieldError, schemaForm } from './schemaform.js'
 import { schemaText } from './schemas.js'
-import { details, failed, problemNote } from './shared.js'
+import { command, details, failed, problemNote } from './shared.js'
 
 // publishView shows the form of a stream.
 export async function publishView(el, id, signal) {
@@ -64,14 +64,13 @@ function publishForm(id, schema) {
 }
 
 function example(id) {
-  const who = token.get() ? ' -H "Authorization: Bearer $TOKEN"' : ''
-  return `curl${who} '${window.location.origin}${path`/streams/${id}`}?key=k1' -d '{…}'`
+  return command(`'${window.location.origin}${path`/streams/${id}`}?key=k1' -d '{…}'`)
 }
 
 // dataFields makes the two ways to write the data. JSON is always there; what
 // the form has is taken over when it is chosen.
 function dataFields(schema) {
-  const form = schema && typeof schema.schema === 'object' ? schemaForm(schema.schema) : null
+  const form = schema && typeof schema.schema === 'object' ? schemaForm(schema.schema, schema.name) : null
   const json = h('textarea', { class: 'mono', rows: '10', spellcheck: 'false', autocomplete: 'off' })
   const jsonField = h('div', {}, field('Data as JSON', json, 'It is sent as it is written'))
   const name = newID('way')
@@ -90,7 +89,7 @@ function dataFields(schema) {
     const id = newID('way')
     return [h('input', { type: 'radio', name, id, checked: value === asForm, on: { change: () => choose(value) } }), h('label', { for: id }, text)]
   }
-  const el = h('div', {}, form ? h('fieldset', { class: 'ways' }, h('legend', {}, 'Data'), way('Form', true), way('JSON', false)) : null, form?.el, jsonField)
+  const el = h('div', {}, form ? h('fieldset', { class: 'ways' }, h('legend', {}, 'Write it as'), way('Form', true), way('JSON', false)) : null, form?.el, jsonField)
   if (form) choose(true)
 
   const text = () => {

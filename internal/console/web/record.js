@@ -32,11 +32,11 @@ export function bytesText(value) {
 // recordDetails shows all of a record.
 export function recordDetails(r) {
   const headers = Object.entries(r.headers)
-  return [r.offset === '' ? null : definitions([
+  return [r.kind === 'tombstone' ? h('p', {}, 'A tombstone: it deletes the earlier records of its key.')
+    : preJSON('The data', r.kind === 'text' ? r.body : pretty(r.body)),
+  r.offset === '' ? null : definitions([
     ['Stream', code(r.stream)], ['Partition and offset', code(`${r.partition} / ${r.offset}`)], ['Time', when(r.timestamp)],
     ['Key', r.key === null ? 'none' : code(bytesText(r.key))], ['Schema', r.schema === null ? 'none' : code(r.schema)],
     ...headers.map(([name, value]) => [h('span', {}, 'Header ', code(name)), code(bytesText(value))]),
-  ]),
-  r.kind === 'tombstone' ? h('p', {}, 'A tombstone: it deletes the earlier records of its key.')
-    : preJSON('The data', r.kind === 'text' ? r.body : pretty(r.body))]
+  ])]
 }

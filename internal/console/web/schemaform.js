@@ -10,11 +10,11 @@ const deepest = 8 // levels of objects and arrays; schemas may contain themselve
 // A FieldError is a field that makes no JSON.
 export class FieldError extends Error {}
 
-// schemaForm makes the form. `text` gives the data as JSON, or throws a
+// schemaForm makes the form of a schema that has a name. `text` gives the data as JSON, or throws a
 // FieldError; `at` gives the control that a violation's pointer is about, or
 // the nearest one around it.
-export function schemaForm(schema) {
-  const root = node({ schema, root: schema, pointer: '', name: 'Data', required: true, depth: 0 })
+export function schemaForm(schema, name) {
+  const root = node({ schema, root: schema, name, required: true, depth: 0 })
   return { el: root.el, text: () => root.read() ?? 'null', at: pointer => nearest(root, pointer) }
 }
 

@@ -1,5 +1,6 @@
 // What several views show alike.
-import { h, newID, region } from './dom.js'
+import { token } from './api.js'
+import { h, newID } from './dom.js'
 
 // problemNote shows in words what did not work.
 export function problemNote(problem) {
@@ -24,6 +25,12 @@ export function failed(place, what) {
   return e => {
     place.replaceChildren(e.missing ? notOffered(what) : problemNote(e))
   }
+}
+
+// command gives a line of curl, with the token where one is needed: as a
+// variable, so that it is not copied around.
+export function command(rest) {
+  return `curl${token.get() ? ' -H "Authorization: Bearer $TOKEN"' : ''} ${rest}`
 }
 
 // filterBox makes a search field for a list.
@@ -76,5 +83,3 @@ export function preJSON(label, text) {
 export function details(title, ...children) {
   return h('details', {}, h('summary', {}, title), ...children)
 }
-
-export { region }

@@ -6,7 +6,7 @@ import { poll } from './poll.js'
 import { perSecond, Rates, ratesAre } from './rates.js'
 import { link } from './router.js'
 import { schemaText } from './schemas.js'
-import { badge, bytes, failed, number, preJSON, setBadge, when } from './shared.js'
+import { badge, bytes, command, failed, number, preJSON, setBadge, when } from './shared.js'
 import { table } from './table.js'
 
 const every = 3_000
@@ -41,7 +41,7 @@ async function describe(id, facts, schema, signal) {
     ...Object.entries(s.config ?? {}).sort().map(([name, value]) => [name, code(value)]),
   ]))
   if (!s.schema) return void fill(schema, h('p', {}, 'The stream is bound to no schema, so nothing can be published to it here. Whoever may manage it binds it:'),
-    curl(`curl -X PUT ${window.location.origin}${path`/streams/${id}`} -d '{"schema":"Order:1"}'`))
+    curl(command(`-X PUT ${window.location.origin}${path`/streams/${id}`} -d '{"schema":"Order:1"}'`)))
   try {
     const v = await schemaText(s.schema, signal)
     fill(schema, h('p', {}, code(`${v.name}:${v.version}`), ` registered ${when(v.registered)}`), preJSON(`The schema ${v.name}:${v.version}`, pretty(v.text)))
@@ -90,6 +90,6 @@ function showReplicas(el, p) {
 function readIt(id) {
   const at = window.location.origin
   return region('Without this page',
-    curl(`curl -N '${at}${path`/streams/${id}/events`}?from=earliest'`),
-    curl(`curl '${at}${path`/streams/${id}/records`}?limit=10'`))
+    curl(command(`-N '${at}${path`/streams/${id}/events`}?from=earliest'`)),
+    curl(command(`'${at}${path`/streams/${id}/records`}?limit=10'`)))
 }

@@ -5,7 +5,7 @@ import { poll } from './poll.js'
 import { publishView } from './publish.js'
 import { line, perSecond, Rates, ratesAre } from './rates.js'
 import { link } from './router.js'
-import { failed, filterBox, number } from './shared.js'
+import { command, failed, filterBox, number } from './shared.js'
 import { streamView } from './stream.js'
 import { table } from './table.js'
 
@@ -123,7 +123,7 @@ function nothing(filtered) {
   const at = window.location.origin
   if (!may('manage')) return h('p', {}, 'There is no stream here that you may see.')
   return [h('p', {}, 'There are no streams yet. Register a schema and make one with it:'),
-    curl(`curl ${at}/schemas/Order/versions -d '{"schema":{"type":"object","required":["id"],"properties":{"id":{"type":"integer"}}},"streams":["orders"]}'`),
+    curl(command(`${at}/schemas/Order/versions -d '{"schema":{"type":"object","required":["id"],"properties":{"id":{"type":"integer"}}},"streams":["orders"]}'`)),
     h('p', {}, 'Then publish a record:'),
-    curl(`curl ${at}/streams/orders -d '{"id":1}'`)]
+    curl(command(`${at}/streams/orders -d '{"id":1}'`))]
 }

@@ -4,7 +4,7 @@ import { get, inTurn, may, path, post } from './api.js'
 import { announce, button, code, curl, definitions, fill, h, region } from './dom.js'
 import { poll } from './poll.js'
 import { link } from './router.js'
-import { badge, details, failed, filterBox, number, preJSON, problemNote, setBadge, when } from './shared.js'
+import { badge, command, details, failed, filterBox, number, preJSON, problemNote, setBadge, when } from './shared.js'
 import { table } from './table.js'
 
 const every = 5_000
@@ -57,7 +57,7 @@ function listView(el, signal) {
 
 function nothing() {
   return [h('p', {}, 'There are no subscriptions that you may see. One pushes the records of streams to an endpoint:'),
-    curl(`curl ${window.location.origin}/subscriptions -d '{"id":"billing","streams":"orders.*","endpoint":{"url":"https://app.example/hooks"}}'`)]
+    curl(command(`${window.location.origin}/subscriptions -d '{"id":"billing","streams":"orders.*","endpoint":{"url":"https://app.example/hooks"}}'`))]
 }
 
 function stateOf(s, status) {
