@@ -212,8 +212,9 @@ func fetch(dir string) error {
 	return nil
 }
 
-// everybodyCanUse fails for what axe finds wrong with the page as it is shown.
-func (l *looker) everybodyCanUse(t *testing.T, what string) {
+// everybodyCanUse fails for what axe finds wrong with the page as it is shown,
+// by all its rules or only some.
+func (l *looker) everybodyCanUse(t *testing.T, what string, rules ...string) {
 	t.Helper()
 	text, err := axe()
 	if err != nil {
@@ -222,7 +223,11 @@ func (l *looker) everybodyCanUse(t *testing.T, what string) {
 	if !evaluate[bool](t, l.tab, `'axe' in window`) {
 		evaluate[bool](t, l.tab, text+"\n;true")
 	}
-	found := evaluate[[]string](t, l.tab, `axe.run(document, {resultTypes: ['violations']}).then(r => r.violations.flatMap(v =>
+	only := ""
+	if len(rules) > 0 {
+		only = fmt.Sprintf(", runOnly: %q.split(' ')", strings.Join(rules, " "))
+	}
+	found := evaluate[[]string](t, l.tab, `axe.run(document, {resultTypes: ['violations']`+only+`}).then(r => r.violations.flatMap(v =>
 		v.nodes.map(n => v.id + ': ' + n.html.slice(0, 200) + ' ' + n.failureSummary)))`)
 	for _, f := range found {
 		t.Errorf("%s: %s", what, f)

@@ -1,6 +1,7 @@
 package browser_test
 
 import (
+	"fmt"
 	"net/http"
 	"sync/atomic"
 	"testing"
@@ -61,6 +62,16 @@ func cannedAnswers() map[string]any {
 			"partitions":   list{object{"stream": "orders.eu", "partition": 0, "next": 30, "end": 42, "lag": 12}},
 			"last_success": nil, "last_error": failure, "attempts": list{failure},
 		},
+		"/streams/busy/events": http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "text/event-stream")
+			for n := range 700 {
+				fmt.Fprintf(w, "id: p1.%d\ndata: {\"stream\":\"busy\",\"partition\":0,\"offset\":%d,\"key\":%q,\"headers\":{\"h\":%q},\"data\":%q}\n\n", n, n, evil, evil, evil)
+			}
+			fmt.Fprintf(w, "event: gap\ndata: {\"stream\":%q,\"partition\":3,\"from\":42,\"to\":1000}\n\n", evil)
+			fmt.Fprintf(w, "event: problem\ndata: {\"detail\":%q}\n\n", evil)
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}),
 		"/subscriptions/billing/pause": object{"id": "billing", "state": "paused"},
 		"/subscriptions/billing/test":  failure,
 	}
@@ -96,13 +107,25 @@ func TestConsoleViews(t *testing.T) {
 		l.everybodyCanUse(t, view.name+", light")
 		l.shoot(t, view.name+"-light")
 		l.appearance(t, "dark", 1280)
-		l.everybodyCanUse(t, view.name+", dark")
+		l.everybodyCanUse(t, view.name+", dark", "color-contrast") // all else is the same
 		l.shoot(t, view.name+"-dark")
 		l.appearance(t, "light", 360)
 		l.fits(t, view.name+", narrow")
 		l.shoot(t, view.name+"-narrow")
 		l.unhacked(t)
 	}
+	l.appearance(t, "light", 1280)
+	l.opens(t, "#/tail/busy?from=earliest", "Tail of busy")
+	l.sees(t, "702 came, the newest 500 are kept", "busy 0/699", "Gap: of "+evil+", partition 3, the offsets from 42 to 1000")
+	if rows := evaluate[int](t, tab, `document.querySelectorAll('.tail tbody tr').length`); rows != 500 {
+		t.Errorf("%d rows are kept", rows)
+	}
+	l.clicks(t, "busy 0/699")
+	l.sees(t, `"`+evil+`"`)
+	l.everybodyCanUse(t, "tail of many")
+	l.shoot(t, "tail-many")
+	l.unhacked(t)
+
 	l.opens(t, "#/subscriptions/billing", "billing")
 	l.clicks(t, "Send a test")
 	l.sees(t, "The test delivery: failed, the endpoint answered "+evil)
@@ -130,13 +153,13 @@ func TestConsoleOfLittle(t *testing.T) {
 	l.opens(t, "#/subscriptions", "Subscriptions")
 	l.sees(t, "There are no subscriptions", `curl http://127.0.0.1:`)
 	l.opens(t, "#/nonsense/%zz", "Streams")
+	l.modules(t)
 }
 
-// What the page makes of JSON and patterns is what the gateway makes of them.
-func TestConsoleModules(t *testing.T) {
-	tab, b := browser(t), kafkatest.Embedded(t)
-	g := start(t, b, "127.0.0.1:0", "")
-	visit(t, tab, g.url+"/")
+// modules checks that the page makes of JSON and patterns what the gateway makes
+// of them.
+func (l *looker) modules(t *testing.T) {
+	t.Helper()
 	for script, want := range map[string]string{
 		`json.pretty('{"a":[1.00,{"b":{}},[]],"c":"x,\\"{"}')`:                                             "{\n  \"a\": [\n    1.00,\n    {\n      \"b\": {}\n    },\n    []\n  ],\n  \"c\": \"x,\\\"{\"\n}",
 		`json.compact(' { "a" : [ 1 , 12345678901234567890 ] , "b" : " x " } ')`:                           `{"a":[1,12345678901234567890],"b":" x "}`,
@@ -151,7 +174,7 @@ func TestConsoleModules(t *testing.T) {
 		`['a', 'b', ']', '[!'].map(s => pattern.matches(['[!a]'], s)).join()`:                              "false,true,true,false",
 		`['[', '[x', 'x'].map(s => pattern.matches(['[', '[z-a]'], s)).join()`:                             "true,false,false",
 	} {
-		got := evaluate[string](t, tab, `Promise.all([import('/console/jsontext.js'), import('/console/pattern.js')]).then(([json, pattern]) => `+script+`)`)
+		got := evaluate[string](t, l.tab, `Promise.all([import('/console/jsontext.js'), import('/console/pattern.js')]).then(([json, pattern]) => `+script+`)`)
 		if got != want {
 			t.Errorf("%s: got %s, want %s", script, got, want)
 		}

@@ -1,6 +1,6 @@
 // The brokers, as the gateway's own connections see them.
 import { get, path } from './api.js'
-import { definitions, fill, h, region } from './dom.js'
+import { definitions, fill, h, region, show } from './dom.js'
 import { poll } from './poll.js'
 import { link } from './router.js'
 import { badge, bytes, failed, number, setBadge, when } from './shared.js'
@@ -22,7 +22,7 @@ function listView(el, signal) {
   poll(async () => {
     try {
       const c = await get('/cluster', signal)
-      fill(facts, definitions([['Cluster', c.id], ['Kafka', c.kafka_version || 'of an unknown version'], ['Controller', (c.controller ?? -1) < 0 ? 'unknown' : `broker ${c.controller}`]]))
+      show(facts, definitions([['Cluster', c.id], ['Kafka', c.kafka_version || 'of an unknown version'], ['Controller', (c.controller ?? -1) < 0 ? 'unknown' : `broker ${c.controller}`]]))
       list.update(c.brokers)
       fill(trouble)
     } catch (e) {

@@ -40,6 +40,13 @@ export function fill(el, ...children) {
   return el
 }
 
+// show puts an element in the place of what another one has, unless both say the
+// same: what is asked for again and again shall not take away a selection, nor
+// be read aloud each time.
+export function show(el, child) {
+  if (el.textContent !== child.textContent || !el.firstChild) el.replaceChildren(child)
+}
+
 // setText changes a text only where it differs, so that selections and screen
 // readers are left alone.
 export function setText(el, text) {

@@ -1,6 +1,6 @@
 // Consumer groups: members, and how far they are behind.
 import { get, path } from './api.js'
-import { curl, definitions, fill, h, region } from './dom.js'
+import { curl, definitions, fill, h, region, show } from './dom.js'
 import { poll } from './poll.js'
 import { link } from './router.js'
 import { badge, command, failed, filterBox, number, setBadge } from './shared.js'
@@ -33,16 +33,16 @@ function listView(el, signal) {
       { label: 'Protocol', wide: true, value: g => g.protocol },
     ],
   })
-  const show = () => list.update(groups.filter(g => g.id.toLowerCase().includes(wanted)))
+  const refresh = () => list.update(groups.filter(g => g.id.toLowerCase().includes(wanted)))
   fill(el, h('h1', {}, 'Groups'), h('div', { class: 'tools' }, filterBox('Filter', text => {
     wanted = text
-    show()
+    refresh()
   })), trouble, list.el)
   poll(async () => {
     try {
       groups = (await get('/groups', signal)).groups
       fill(trouble)
-      show()
+      refresh()
     } catch (e) {
       if (!signal.aborted) failed(trouble, 'Groups')(e)
       throw e
@@ -62,7 +62,7 @@ function oneView(el, id, signal) {
     try {
       const g = await get(path`/groups/${id}`, signal)
       setBadge(state, g.state, stateKind(g.state))
-      fill(facts, definitions([['Lag', number(g.lag)], ['Protocol', g.protocol || 'none'], ['Coordinator', `broker ${g.coordinator}`]]))
+      show(facts, definitions([['Lag', number(g.lag)], ['Protocol', g.protocol || 'none'], ['Coordinator', `broker ${g.coordinator}`]]))
       members.update(g.members)
       parts.update(g.partitions)
       fill(trouble)

@@ -1,4 +1,5 @@
 // Asking again and again, as long as anybody looks.
+import { Problem } from './api.js'
 
 // poll calls f now and `every` milliseconds after it ended, until the signal
 // aborts. While the tab is hidden it asks nothing, and at once when it is shown
@@ -16,30 +17,31 @@ export async function poll(f, every, signal) {
       slower = 1
     } catch (e) {
       if (signal.aborted) return
+      if (!(e instanceof Problem)) reportError(e) // a fault of this page
       slower = Math.min(slower * 2, 8)
     }
     await pause(every * slower, signal)
   }
 }
 
-function shown(signal) {
+// shown waits until the tab is shown.
+const shown = signal => until(signal, (end, stopped) => document.addEventListener('visibilitychange', end, { signal: stopped }))
+
+const pause = (ms, signal) => until(signal, (end, stopped) => {
+  const timer = setTimeout(end, ms)
+  stopped.addEventListener('abort', () => clearTimeout(timer))
+})
+
+// until waits until what begin sets up calls end, or the signal aborts; it
+// leaves no listener behind.
+function until(signal, begin) {
   return new Promise(done => {
     const stop = new AbortController()
     const end = () => {
       stop.abort()
       done()
     }
-    document.addEventListener('visibilitychange', end, { signal: stop.signal })
     signal.addEventListener('abort', end, { signal: stop.signal })
-  })
-}
-
-function pause(ms, signal) {
-  return new Promise(done => {
-    const timer = setTimeout(done, ms)
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer)
-      done()
-    }, { once: true })
+    begin(end, stop.signal)
   })
 }

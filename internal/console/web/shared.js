@@ -1,6 +1,6 @@
 // What several views show alike.
 import { token } from './api.js'
-import { h, newID } from './dom.js'
+import { h, newID, show } from './dom.js'
 
 // problemNote shows in words what did not work.
 export function problemNote(problem) {
@@ -22,9 +22,7 @@ export function notOffered(what) {
 // failed shows a failure in its place: a region of the page that is empty while
 // all is well.
 export function failed(place, what) {
-  return e => {
-    place.replaceChildren(e.missing ? notOffered(what) : problemNote(e))
-  }
+  return e => show(place, e.missing ? notOffered(what) : problemNote(e))
 }
 
 // command gives a line of curl, with the token where one is needed: as a

@@ -1,11 +1,11 @@
 // The list of streams, with live rates; a stream; publishing to it.
 import { get, inTurn, may } from './api.js'
-import { curl, fill, h } from './dom.js'
+import { curl, fill, h, setText, show } from './dom.js'
 import { poll } from './poll.js'
 import { publishView } from './publish.js'
 import { line, perSecond, Rates, ratesAre } from './rates.js'
 import { link } from './router.js'
-import { command, failed, filterBox, number } from './shared.js'
+import { command, failed, filterBox, notOffered, number } from './shared.js'
 import { streamView } from './stream.js'
 import { table } from './table.js'
 
@@ -25,22 +25,22 @@ function listView(el, signal) {
   let streams = []
   let wanted = ''
   const list = table({ caption: 'Streams', key: s => s.id, columns: columns(rates), empty: [] })
-  const askRates = once(() => poll(() => lookAt(rates, visible, rateTrouble, signal).then(show), ratesEvery, signal))
+  const askRates = once(() => poll(() => lookAt(rates, visible, rateTrouble, signal).then(refresh), ratesEvery, signal))
   const sight = watchSight(list, visible, signal, askRates)
   const trouble = h('div')
   const rateTrouble = h('div')
   const count = h('p', { class: 'hint', role: 'status' })
-  const show = () => {
+  const refresh = () => {
     const shown = streams.filter(s => s.id.toLowerCase().includes(wanted))
     list.setEmpty(nothing(streams.length > 0))
     list.update(shown)
-    count.textContent = `${shown.length === streams.length ? '' : `${shown.length} of `}${streams.length} ${streams.length === 1 ? 'stream' : 'streams'}`
+    setText(count, `${shown.length === streams.length ? '' : `${shown.length} of `}${streams.length} ${streams.length === 1 ? 'stream' : 'streams'}`)
     sight(shown)
   }
   fill(el, h('h1', {}, 'Streams'),
     h('div', { class: 'tools' }, filterBox('Filter by name', text => {
       wanted = text
-      show()
+      refresh()
     }), count),
     trouble, list.el, rateTrouble, h('p', { class: 'hint' }, ratesAre))
 
@@ -48,7 +48,7 @@ function listView(el, signal) {
     try {
       streams = (await get('/streams', signal)).streams
       fill(trouble)
-      show()
+      refresh()
     } catch (e) {
       if (!signal.aborted) failed(trouble, 'The list of streams')(e)
       throw e
@@ -108,7 +108,7 @@ async function lookAt(rates, visible, trouble, signal) {
       fill(trouble)
     } catch (e) {
       if (e.missing) {
-        fill(trouble, h('p', { class: 'note' }, 'Rates: not offered by this gateway.'))
+        show(trouble, notOffered('Rates'))
         throw e
       }
       if (![400, 403, 404].includes(e.status)) throw e // those are about this stream alone

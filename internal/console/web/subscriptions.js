@@ -1,7 +1,7 @@
 // Webhook subscriptions: how far they are, what failed last, and the buttons of
 // those who may use them.
 import { get, inTurn, may, path, post } from './api.js'
-import { announce, button, code, curl, definitions, fill, h, region } from './dom.js'
+import { announce, button, code, curl, definitions, fill, h, region, setText, show } from './dom.js'
 import { poll } from './poll.js'
 import { link } from './router.js'
 import { badge, command, details, failed, filterBox, number, preJSON, problemNote, setBadge, when } from './shared.js'
@@ -33,21 +33,21 @@ function listView(el, signal) {
     ],
   })
   const shown = () => subscriptions.filter(s => `${s.id} ${s.streams} ${s.endpoint.url}`.toLowerCase().includes(wanted))
-  const show = () => list.update(shown())
+  const refresh = () => list.update(shown())
   fill(el, h('h1', {}, 'Subscriptions'), h('div', { class: 'tools' }, filterBox('Filter', text => {
     wanted = text
-    show()
+    refresh()
   })), trouble, list.el)
   poll(async () => {
     try {
       subscriptions = (await get('/subscriptions', signal)).subscriptions
-      show()
+      refresh()
       await inTurn(shown().slice(0, statuses), async s => {
         status.set(s.id, await get(path`/subscriptions/${s.id}/status`, signal).catch(() => status.get(s.id)))
       })
       if (signal.aborted) return
       fill(trouble)
-      show()
+      refresh()
     } catch (e) {
       if (!signal.aborted) failed(trouble, 'Subscriptions')(e)
       throw e
@@ -80,6 +80,7 @@ function oneView(el, id, signal) {
   const trouble = h('div')
   const acted = h('div')
   const facts = h('div')
+  const all = preJSON('The whole subscription', '')
   const state = badge()
   const parts = partitionTable(id)
   const attempts = attemptTable(id)
@@ -89,7 +90,8 @@ function oneView(el, id, signal) {
       const [s, status] = await again()
       showState(state, s, status)
       actions.update(s)
-      fill(facts, about(s, status))
+      show(facts, about(s, status))
+      setText(all, JSON.stringify(s, null, 2))
       parts.update(status.partitions)
       attempts.update(status.attempts)
       fill(trouble)
@@ -100,19 +102,19 @@ function oneView(el, id, signal) {
   }
   const actions = buttons(id, acted, () => refresh().catch(() => {}))
   fill(el, h('p', { class: 'crumbs' }, h('a', { href: '#/subscriptions' }, 'Subscriptions')), h('h1', {}, id),
-    h('p', { class: 'tools' }, state, actions.el), acted, trouble, facts,
+    h('p', { class: 'tools' }, state, actions.el), acted, trouble, facts, details('All of it', all),
     region('Partitions', parts.el), region('Last attempts', attempts.el))
   poll(refresh, every, signal)
 }
 
 function about(s, status) {
-  return [definitions([
+  return definitions([
     ['Streams', code(s.streams)], ['Endpoint', code(s.endpoint.url)], ['Lag', number(status.lag)], ['Dead letters', number(status.dead_letters)],
     ['Attempts under way', number(status.in_flight)], ['Waiting for another attempt', number(status.waiting)],
     ['Last success', when(status.last_success)], ['Last error', lastError(status)],
     s.filter ? ['Filter', code(s.filter)] : null, s.owner ? ['Owner', s.owner] : null,
     status.detail ? ['What to do', status.detail] : null,
-  ]), details('All of it', preJSON(`The subscription ${s.id}`, JSON.stringify(s, null, 2)))]
+  ])
 }
 
 // buttons are there for who may use them, as far as rights tell: whose the

@@ -1,6 +1,6 @@
 // Tables that sort, and that change in place: rows keep their elements, so that
 // the focus and a selection outlive the next answer of the gateway.
-import { fill, h, newID, setText } from './dom.js'
+import { h, newID, setText, show } from './dom.js'
 
 // table makes a table. columns: `label`, `value` (row to text or number, which
 // sorts), and for what is not the value's text `show` (row to text), or `make`
@@ -49,7 +49,7 @@ export function table({ caption, columns, key, empty, sort = 0 }) {
 
   scroll.hidden = true
   nothing.hidden = true
-  return { el, update, rowOf: k => made.get(k)?.tr, setEmpty: (...content) => fill(nothing, ...content) }
+  return { el, update, rowOf: k => made.get(k)?.tr, setEmpty: content => show(nothing, h('div', {}, content)) }
 }
 
 function head(column, i, order, arrange) {

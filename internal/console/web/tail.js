@@ -1,6 +1,6 @@
 // Records as they come, by EventSource.
 import { may, path, query } from './api.js'
-import { announce, button, field, fill, h, region } from './dom.js'
+import { announce, button, field, fill, h, region, setText } from './dom.js'
 import { Follower } from './follower.js'
 import { link } from './router.js'
 import { bytesText, partOfRecord, readRecord, recordDetails } from './record.js'
@@ -58,8 +58,8 @@ function follow(el, pattern, parameters, signal) {
       announce(text)
     },
     state: text => {
-      state.textContent = text
-      pause.textContent = follower.running ? 'Pause' : 'Resume'
+      setText(state, text)
+      setText(pause, follower.running ? 'Pause' : 'Resume')
       if (text === 'following') fill(trouble)
     },
     problem: e => {
@@ -112,6 +112,7 @@ class Rows {
     this.body = body
     this.counts = counts
     this.open = open
+    this.#count()
   }
 
   add(item) {
@@ -129,7 +130,7 @@ class Rows {
     this.#passed = 0
     this.#total = 0
     this.body.replaceChildren()
-    this.counts.textContent = ''
+    this.#count()
   }
 
   stop() {
@@ -146,8 +147,12 @@ class Rows {
       if (last.contains(document.activeElement)) break
       last.remove()
     }
+    this.#count()
+  }
+
+  #count() {
     const gone = this.#total - this.body.rows.length
-    this.counts.textContent = `${number(this.#total)} came${gone > 0 ? `, the newest ${number(this.body.rows.length)} are kept` : ''}${this.#passed ? `, ${number(this.#passed)} were too fast to be shown` : ''}`
+    setText(this.counts, this.#total === 0 ? 'nothing came yet' : `${number(this.#total)} came${gone > 0 ? `, the newest ${number(this.body.rows.length)} are kept` : ''}${this.#passed ? `, ${number(this.#passed)} were too fast to be shown` : ''}`)
   }
 
   #row({ kind, text, record: read }) {
