@@ -92,6 +92,7 @@ func await(t *testing.T, c <-chan reported) reported {
 // store sends and fails the test unless the record was stored.
 func (g *gateway) store(t *testing.T, m stream.Message) stream.Report {
 	t.Helper()
+	m.Waited = true
 	r := await(t, g.send(m))
 	if r.err != nil {
 		t.Fatalf("send: %v", r.err)

@@ -54,10 +54,10 @@ func newPair() *pair {
 	return p
 }
 
-// choose gives the partition of the next record without a key, AnyPartition
-// where librdkafka is to place it.
-func (p *pair) choose(now time.Time) int32 {
-	if p.turns.Add(1)&1 == 0 || now.UnixMilli()-p.stored.Load() > pairFor.Milliseconds() {
+// choose gives the partition of a record without a key, AnyPartition where
+// librdkafka is to place it: the one or the other by turn.
+func (p *pair) choose(now time.Time, turn uint32) int32 {
+	if turn&1 == 0 || now.UnixMilli()-p.stored.Load() > pairFor.Milliseconds() {
 		return stream.AnyPartition
 	}
 	return p.other.Load()

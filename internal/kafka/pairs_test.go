@@ -13,7 +13,7 @@ import (
 func chosen(p *pair, at time.Time) []int32 {
 	var got []int32
 	for range 4 {
-		got = append(got, p.choose(at))
+		got = append(got, p.choose(at, p.turns.Add(1)))
 	}
 	return got
 }

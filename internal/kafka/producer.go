@@ -23,8 +23,9 @@ type ProducerOptions struct {
 
 // producerDefaults hold unless the configuration says otherwise.
 //
-// Each record waits for its own report, so nothing is gained by lingering:
-// batches come from concurrency. And one request at a time is in flight to a
+// A lone record must not wait, so librdkafka does not linger: records wait for
+// each other before it has them, where there are many (see gather). And one
+// request at a time is in flight to a
 // broker. That makes batches grow by themselves under load, and it is the only
 // way to lose nothing on a partition that was just made: of two requests the
 // broker may refuse the first, for it does not know the partition yet, take the
@@ -61,6 +62,8 @@ type Producer struct {
 	timestamps timestampTypes
 	pairs      pairs
 	looks      singleflight.Group
+	gather     *gather[*held]
+	bursts     atomic.Uint32 // counts them
 
 	denied   denial
 	current  atomic.Pointer[generation]
@@ -84,6 +87,7 @@ type pending struct {
 	partition int32 // as it was asked for
 	chosen    int32 // the same, or what pair chose
 	pair      *pair // nil for a record with a key, or with a partition
+	gathered  bool
 	queued    time.Time
 	timestamp time.Time // of the record; the delivery report has none
 	delivered func(stream.Report, error)
@@ -92,6 +96,7 @@ type pending struct {
 // NewProducer starts a producer on the client's cluster.
 func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
 	p := &Producer{cluster: c, log: c.log, opts: o, replicas: newReplicaWatch(c), timestamps: timestampTypes{cluster: c}}
+	p.gather = newGather(p.sendBurst)
 	g, err := p.open()
 	if err != nil {
 		return nil, err
@@ -137,7 +142,9 @@ func (p *Producer) start(g *generation) {
 // it. When Send returns an error nothing was queued and delivered is not
 // called. The message's slices are copied. Errors: KafkaUnavailable while no
 // broker answers, Overloaded when the queue is full, UnknownStream,
-// InvalidRecord for a partition that does not exist, TooLarge.
+// InvalidRecord for a partition that does not exist, TooLarge. A message whose
+// report somebody waits for is gathered with others, a millisecond at most;
+// then delivered may be told these errors, too.
 func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error)) error {
 	if err := p.cluster.Reachable(); err != nil {
 		return err
@@ -156,7 +163,14 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 	w := &pending{topic: m.Topic, partition: m.Partition, chosen: m.Partition, queued: now, timestamp: timestamp, delivered: delivered}
 	if m.Key == nil && m.Partition == stream.AnyPartition {
 		w.pair = p.pairs.of(m.Topic)
-		w.chosen = w.pair.choose(now)
+	}
+	if mayWait(m) {
+		w.gathered = true
+		p.gather.add(hold(m, w))
+		return nil
+	}
+	if w.pair != nil {
+		w.chosen = w.pair.choose(now, w.pair.turns.Add(1))
 	}
 	err := p.place(&ckafka.Message{
 		TopicPartition: ckafka.TopicPartition{Topic: &m.Topic, Partition: w.chosen},
@@ -167,9 +181,14 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 		Opaque:         w,
 	}, w)
 	if err != nil {
-		return toError(p.denied.explain(m.Topic, err)).WithOutcome(stream.NotStored)
+		return p.notPlaced(m.Topic, err)
 	}
 	return nil
+}
+
+// notPlaced puts into words why librdkafka did not take a message.
+func (p *Producer) notPlaced(topic string, err error) error {
+	return toError(p.denied.explain(topic, err)).WithOutcome(stream.NotStored)
 }
 
 // place hands a message over. A partition that the pair chose may have gone
@@ -277,6 +296,9 @@ func (g *generation) took(m *ckafka.Message) {
 
 func (p *Producer) report(m *ckafka.Message) {
 	w, now := m.Opaque.(*pending), time.Now()
+	if w.gathered {
+		p.gather.back()
+	}
 	p.cluster.metrics.delivery.Observe(now.Sub(w.queued).Seconds())
 	err := m.TopicPartition.Error
 	w.teach(m.TopicPartition.Partition, err, now)
@@ -460,6 +482,7 @@ func (p *Producer) end(ctx context.Context) (left int) {
 	if p.closed.Swap(true) {
 		return 0
 	}
+	p.gather.flush()
 	g := p.current.Load()
 	left = g.handle.Len()
 	for left > 0 && ctx.Err() == nil {
@@ -472,15 +495,4 @@ func (p *Producer) end(ctx context.Context) (left int) {
 func isFatal(err error) bool {
 	var e ckafka.Error
 	return errors.As(err, &e) && (e.IsFatal() || e.Code() == ckafka.ErrFatal)
-}
-
-func headers(hs []stream.Header) []ckafka.Header {
-	if len(hs) == 0 {
-		return nil
-	}
-	out := make([]ckafka.Header, len(hs))
-	for i, h := range hs {
-		out[i] = ckafka.Header{Key: h.Name, Value: h.Value}
-	}
-	return out
 }

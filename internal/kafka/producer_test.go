@@ -87,9 +87,11 @@ func TestProducerRefuses(t *testing.T) {
 			{"beyond the topic's limit", message(topic, "", strings.Repeat("x", 2000)), stream.TooLarge},
 			{"beyond the client's limit", message(topic, "", strings.Repeat("x", 2<<20)), stream.TooLarge},
 		} {
-			r := await(t, g.send(tc.msg))
-			if e := wantCode(t, r.err, tc.code); e.Outcome != stream.NotStored {
-				t.Errorf("%s: got outcome %q", tc.name, e.Outcome)
+			for _, tc.msg.Waited = range []bool{false, true} {
+				r := await(t, g.send(tc.msg))
+				if e := wantCode(t, r.err, tc.code); e.Outcome != stream.NotStored {
+					t.Errorf("%s: got outcome %q", tc.name, e.Outcome)
+				}
 			}
 		}
 		g.store(t, message(topic, "", "still works"))

@@ -68,4 +68,5 @@ type Message struct {
 	Value     []byte // nil: a tombstone
 	Headers   []Header
 	Timestamp time.Time // zero: now
+	Waited    bool      // who publishes it waits for its report before doing anything else
 }
