@@ -26,7 +26,7 @@ import (
 )
 
 // patience is how long a test waits for what must happen.
-const patience = 20 * time.Second
+const patience = 60 * time.Second
 
 // buildDir is where the program under test is built.
 var buildDir string
@@ -69,6 +69,9 @@ func browser(t *testing.T) context.Context {
 	}
 	if path == "" {
 		kafkatest.Missing(t, "Chromium: Debian's package chromium")
+	}
+	if _, err := gateway(); err != nil { // before the browser's time begins: it may take minutes
+		t.Fatal(err)
 	}
 	// Without its sandbox, which root cannot have: it sees the test's own pages
 	// alone.
