@@ -143,15 +143,28 @@ func TestConsoleOfLittle(t *testing.T) {
 		w.WriteHeader(http.StatusNotFound)
 		writeJSON(w, object{"type": "/problems/not-found", "title": "Nothing here", "status": 404, "detail": "there is nothing at this path"})
 	})
-	l := look(t, tab, front(t, g, map[string]any{"/cluster": none, "/groups": none}))
-	l.sees(t, "There are no streams yet", "curl http://127.0.0.1:")
+	asksWho := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if user, password, _ := r.BasicAuth(); user == "ada" && password == "pässword" {
+			writeJSON(w, object{"principal": "user:ada", "publish": list{}, "subscribe": list{"*"}, "manage": list{"*"}, "schemas": list{}})
+			return
+		}
+		w.Header().Add("WWW-Authenticate", `Bearer realm="sluice"`)
+		w.WriteHeader(http.StatusUnauthorized)
+		writeJSON(w, object{"type": "/problems/unauthenticated", "title": "Authentication is needed", "status": 401, "detail": "send the header Authorization with the value Bearer and your token, or Basic and your user name and password of Kafka"})
+	})
+	l := look(t, tab, front(t, g, map[string]any{"/caller": asksWho, "/cluster": none, "/groups": none}))
+	l.fills(t, "User name", "ada")
+	l.fills(t, "Password", "pässword")
+	l.shoot(t, "sign-in-password")
+	evaluate[bool](t, tab, control+`('Password').form.requestSubmit() ?? true`)
+	l.sees(t, "There are no streams yet", `curl -H "Authorization: $CREDENTIALS" http://127.0.0.1:`)
 	l.shoot(t, "empty")
 	l.opens(t, "#/groups", "Groups")
 	l.sees(t, "Groups: not offered by this gateway")
 	l.opens(t, "#/brokers", "Brokers")
 	l.sees(t, "Brokers: not offered by this gateway")
 	l.opens(t, "#/subscriptions", "Subscriptions")
-	l.sees(t, "There are no subscriptions", `curl http://127.0.0.1:`)
+	l.sees(t, "There are no subscriptions", "curl ")
 	l.opens(t, "#/nonsense/%zz", "Streams")
 	l.modules(t)
 }

@@ -1,8 +1,8 @@
 // The gateway's public API, with the rights of whoever looks at this page.
 import { matches } from './pattern.js'
 
-// The token is kept for this tab, and forgotten with it.
-const tokenKey = 'sluice-token'
+// What the header Authorization has is kept for this tab, and forgotten with it.
+const credentialsKey = 'sluice-authorization'
 
 // Problem is an answer that is none of what was asked for, in the gateway's
 // words.
@@ -25,21 +25,29 @@ export class Problem extends Error {
 
 let caller = null
 
-export const token = {
-  get: () => sessionStorage.getItem(tokenKey) ?? '',
-  set: value => sessionStorage.setItem(tokenKey, value),
-  forget: () => sessionStorage.removeItem(tokenKey),
+export const credentials = {
+  get: () => sessionStorage.getItem(credentialsKey) ?? '',
+  setToken: token => sessionStorage.setItem(credentialsKey, `Bearer ${token}`),
+  setPassword: (user, password) => {
+    const bytes = new TextEncoder().encode(`${user}:${password}`)
+    sessionStorage.setItem(credentialsKey, `Basic ${btoa(String.fromCharCode(...bytes))}`)
+  },
+  forget: () => sessionStorage.removeItem(credentialsKey),
 }
 
 // headers gives those of every request.
-export function headers(more = {}) {
-  const t = token.get()
-  return t ? { ...more, Authorization: `Bearer ${t}` } : more
+function headers(more = {}) {
+  const Authorization = credentials.get()
+  return Authorization ? { ...more, Authorization } : more
 }
+
+// send is fetch with who we are.
+export const send = (url, options) => fetch(url, { ...options, headers: headers(options.headers) })
 
 let signIn = () => {}
 
-// onUnauthenticated sets what is called when the gateway wants to know who asks.
+// onUnauthenticated sets what is called when the gateway wants to know who asks;
+// it gets whether passwords are taken, too.
 export function onUnauthenticated(f) {
   signIn = f
 }
@@ -49,7 +57,7 @@ export function onUnauthenticated(f) {
 export async function request(method, url, { body, type = 'application/json', signal } = {}) {
   let answer
   try {
-    answer = await fetch(url, { method, body, signal, headers: headers({ Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': type }) }) })
+    answer = await send(url, { method, body, signal, headers: { Accept: 'application/json', ...(body === undefined ? {} : { 'Content-Type': type }) } })
   } catch (e) {
     if (signal?.aborted) throw e
     throw new Problem(0, { title: 'The gateway does not answer', detail: 'The gateway does not answer: it may be stopped, or the network is down.' })
@@ -67,7 +75,9 @@ async function read(answer) {
     throw new Problem(answer.status, value)
   }
   if (answer.ok) return value
-  if (answer.status === 401) signIn()
+  // The challenge is not a place to look: browsers answer one of Basic
+  // themselves, so a gateway does best to keep it from pages.
+  if (answer.status === 401) signIn(/\bBasic\b/.test(value?.detail ?? ''))
   throw new Problem(answer.status, value ?? {})
 }
 
@@ -109,7 +119,7 @@ export function may(action, stream) {
 export async function why(url) {
   const stop = new AbortController()
   try {
-    const answer = await fetch(url, { headers: headers({ Accept: 'text/event-stream' }), signal: stop.signal })
+    const answer = await send(url, { headers: { Accept: 'text/event-stream' }, signal: stop.signal })
     if (!answer.ok) await read(answer)
     return null
   } catch (e) {
@@ -122,7 +132,7 @@ export async function why(url) {
 // eventToken gives a token for EventSource; '' where the gateway asks nobody
 // who they are.
 export async function eventToken(streams) {
-  if (!token.get()) return ''
+  if (!credentials.get()) return ''
   try {
     return (await post('/event-tokens', JSON.stringify({ streams, expires_in: '15m' }))).token
   } catch (e) {

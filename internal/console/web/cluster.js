@@ -22,7 +22,7 @@ function listView(el, signal) {
   poll(async () => {
     try {
       const c = await get('/cluster', signal)
-      show(facts, definitions([['Cluster', c.id], ['Kafka', c.kafka_version || 'of an unknown version'], ['Controller', (c.controller ?? -1) < 0 ? 'unknown' : `broker ${c.controller}`]]))
+      show(facts, definitions([['Cluster', c.id ?? 'unknown'], ['Kafka', c.kafka_version || 'of an unknown version'], ['Controller', (c.controller ?? -1) < 0 ? 'unknown' : `broker ${c.controller}`]]))
       list.update(c.brokers)
       fill(trouble)
     } catch (e) {
@@ -32,10 +32,15 @@ function listView(el, signal) {
   }, every, signal)
 }
 
+// kindOf: a broker that was never needed has no connection either.
+function kindOf(b) {
+  return { ready: 'good', connecting: 'warn' }[b.state] ?? (b.last_error ? 'bad' : '')
+}
+
 function columns() {
   return [
     { label: 'Broker', number: true, value: b => b.id, make: b => h('a', { href: link('brokers', String(b.id)) }, String(b.id)) },
-    { label: 'State', value: b => b.state, make: badge, update: (el, b) => setBadge(el, b.state, { ready: 'good', connecting: 'warn', disconnected: 'bad' }[b.state]) },
+    { label: 'State', value: b => b.state, make: badge, update: (el, b) => setBadge(el, b.state, kindOf(b)) },
     { label: 'Address', value: b => `${b.host}:${b.port}` },
     { label: 'Role', value: b => b.controller ? 'controller' : '', wide: true },
     { label: 'Rack', value: b => b.rack, show: b => b.rack ?? '–', wide: true },
@@ -53,7 +58,7 @@ function versionsView(el, id, signal) {
   const list = table({
     caption: `Requests that broker ${id} understands`, key: v => v.key, empty: 'Nothing is known yet.',
     columns: [
-      { label: 'Key', number: true, value: v => v.key }, { label: 'Request', value: v => v.name },
+      { label: 'Key', number: true, value: v => v.key }, { label: 'Request', value: v => v.name, show: v => v.name ?? 'unknown' },
       { label: 'From', number: true, value: v => v.min }, { label: 'To', number: true, value: v => v.max },
     ],
   })

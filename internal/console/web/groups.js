@@ -15,7 +15,7 @@ export function groupsView(el, [id], parameters, signal) {
 }
 
 function stateKind(state) {
-  return { stable: 'good', dead: 'bad', empty: '' }[state?.toLowerCase()] ?? 'warn'
+  return { stable: 'good', dead: 'bad', empty: '', unknown: '' }[state?.toLowerCase()] ?? 'warn'
 }
 
 function listView(el, signal) {
@@ -62,7 +62,7 @@ function oneView(el, id, signal) {
     try {
       const g = await get(path`/groups/${id}`, signal)
       setBadge(state, g.state, stateKind(g.state))
-      show(facts, definitions([['Lag', number(g.lag)], ['Protocol', g.protocol || 'none'], ['Coordinator', `broker ${g.coordinator}`]]))
+      show(facts, definitions([['Lag', number(g.lag)], ['Protocol', g.protocol || 'none'], g.assignor ? ['Assignor', g.assignor] : null, ['Coordinator', `broker ${g.coordinator}`]]))
       members.update(g.members)
       parts.update(g.partitions)
       fill(trouble)
@@ -78,7 +78,7 @@ function memberTable(id) {
     caption: `Members of ${id}`, key: m => m.id, empty: 'The group has no members now.',
     columns: [
       { label: 'Client', value: m => m.client_id }, { label: 'Host', value: m => m.host },
-      { label: 'Partitions', number: true, value: m => m.assignment?.length ?? 0 },
+      { label: 'Partitions', number: true, value: m => (m.assignment?.length ?? 0) + (m.other_partitions ?? 0) },
       { label: 'Reads', wide: true, value: m => (m.assignment ?? []).map(a => `${a.stream}/${a.partition}`).join(', ') },
       { label: 'Member', wide: true, value: m => m.id },
     ],

@@ -1,5 +1,5 @@
 // The page: who looks at it, the sections, and which of them is shown.
-import { known, loadCaller, onUnauthenticated, token } from './api.js'
+import { credentials, known, loadCaller, onUnauthenticated } from './api.js'
 import { button, fill, h } from './dom.js'
 import { brokersView } from './cluster.js'
 import { groupsView } from './groups.js'
@@ -18,10 +18,10 @@ const sections = [
   ['brokers', 'Brokers', brokersView],
 ]
 
-let asking = false // for a token: what was under way may still be refused
+let asking = false // who somebody is: what was under way may still be refused
 let reload = null // shows the current view anew; null before the first one
 
-// begin asks who we are, and shows what there is, or the form for a token.
+// begin asks who we are, and shows what there is, or the form to sign in.
 async function begin() {
   try {
     await loadCaller()
@@ -50,24 +50,23 @@ function mark(section) {
 
 function showWho() {
   fill(document.getElementById('who'), h('span', { class: 'principal' }, known().principal),
-    token.get() ? button('Sign out', () => {
-      token.forget()
+    credentials.get() ? button('Sign out', () => {
+      credentials.forget()
       window.location.reload() // nothing that was shown stays
     }) : null)
 }
 
-function askForToken() {
+function askWho(passwords) {
   if (asking) return
   asking = true
   leave()
-  const wrong = token.get() !== ''
-  token.forget()
+  const wrong = credentials.get() !== ''
+  credentials.forget()
   navigation(false)
   fill(document.getElementById('who'))
   document.title = 'Sign in · Sluice'
-  signInForm(document.getElementById('main'), wrong, value => {
+  signInForm(document.getElementById('main'), { wrong, passwords }, () => {
     asking = false
-    token.set(value)
     begin()
   })
 }
@@ -76,8 +75,8 @@ function refused(e) {
   const main = document.getElementById('main')
   document.title = 'Sluice'
   fill(main, h('h1', { tabindex: '-1' }, e.status === 403 ? 'Nothing here is for you yet' : 'The gateway cannot be used now'), problemNote(e),
-    h('p', {}, button('Try again', begin), ' ', token.get() ? button('Use another token', askForToken) : null))
+    h('p', {}, button('Try again', begin), ' ', credentials.get() ? button('Sign in as somebody else', () => askWho(false)) : null))
 }
 
-onUnauthenticated(askForToken)
+onUnauthenticated(askWho)
 begin()

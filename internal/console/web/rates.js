@@ -8,22 +8,18 @@ const kept = 30 // looks that a line shows
 export const ratesAre = 'Rates: how far the end offsets of all partitions moved between two looks, a few seconds apart, in records per second. Markers of transactions count too. Nothing is asked while this tab is hidden.'
 
 export class Rates {
-  #last = new Map() // stream to {end, at, rate, rates, records}
+  #last = new Map() // stream to {ends, at, rate, rates, records}
 
   // look asks for a stream's offsets; it gives its partitions.
   async look(stream, signal) {
     const { partitions } = await get(path`/streams/${stream}/partitions`, signal)
     const at = performance.now()
-    const end = sum(partitions, 'end')
+    const ends = new Map(partitions.map(p => [p.partition, p.end]))
     const before = this.#last.get(stream)
-    const rates = before?.rates ?? []
-    let rate = null
-    if (before && end >= before.end && at > before.at) { // below it, the stream was made anew
-      rate = (end - before.end) / (at - before.at) * 1000
-      rates.push(rate)
-      if (rates.length > kept) rates.shift()
-    }
-    this.#last.set(stream, { end, at, rate, rates, records: end - sum(partitions, 'begin') })
+    const moved = before ? movement(before.ends, ends) : null
+    const rate = moved === null ? null : moved / (at - before.at) * 1000
+    const rates = [...(before?.rates ?? []), ...(rate === null ? [] : [rate])].slice(-kept)
+    this.#last.set(stream, { ends, at, rate, rates, records: records(partitions) })
     return partitions
   }
 
@@ -40,8 +36,23 @@ export class Rates {
   }
 }
 
-function sum(partitions, member) {
-  return partitions.reduce((n, p) => n + (p[member] ?? 0), 0)
+// movement gives how far the ends moved; null where that is not known: a
+// partition has no leader that tells its end, or the stream was made anew.
+function movement(before, now) {
+  let moved = 0
+  for (const [partition, end] of now) {
+    const was = before.get(partition) ?? (before.has(partition) ? null : 0) // partitions are added empty
+    if (end === null || was === null || end < was) return null
+    moved += end - was
+  }
+  return moved
+}
+
+// records gives how many records there are at most; null where a partition does
+// not tell.
+function records(partitions) {
+  if (partitions.some(p => p.begin === null || p.end === null)) return null
+  return partitions.reduce((n, p) => n + p.end - p.begin, 0)
 }
 
 // perSecond writes a rate.

@@ -1,5 +1,5 @@
 // Schemas, with their text as it was registered.
-import { get, headers, path, Problem } from './api.js'
+import { get, path, Problem, send } from './api.js'
 import { members } from './jsontext.js'
 
 // schemaText gives the version that a stream is bound to: `name`, `version`,
@@ -8,7 +8,7 @@ import { members } from './jsontext.js'
 export async function schemaText(ref, signal) {
   const [name, version = 'latest'] = ref.split(':')
   const url = path`/schemas/${name}/versions/${version}`
-  const answer = await fetch(url, { headers: headers({ Accept: 'application/json' }), signal })
+  const answer = await send(url, { headers: { Accept: 'application/json' }, signal })
   if (!answer.ok) {
     await get(url, signal) // says why
     throw new Problem(answer.status, {})

@@ -1,5 +1,5 @@
 // What several views show alike.
-import { token } from './api.js'
+import { credentials } from './api.js'
 import { h, newID, show } from './dom.js'
 
 // problemNote shows in words what did not work.
@@ -25,10 +25,10 @@ export function failed(place, what) {
   return e => show(place, e.missing ? notOffered(what) : problemNote(e))
 }
 
-// command gives a line of curl, with the token where one is needed: as a
-// variable, so that it is not copied around.
+// command gives a line of curl, with credentials where they are needed: as a
+// variable, so that they are not copied around.
 export function command(rest) {
-  return `curl${token.get() ? ' -H "Authorization: Bearer $TOKEN"' : ''} ${rest}`
+  return `curl${credentials.get() ? ' -H "Authorization: $CREDENTIALS"' : ''} ${rest}`
 }
 
 // filterBox makes a search field for a list.

@@ -6,7 +6,7 @@ import { poll } from './poll.js'
 import { perSecond, Rates, ratesAre } from './rates.js'
 import { link } from './router.js'
 import { schemaText } from './schemas.js'
-import { badge, bytes, command, failed, number, preJSON, setBadge, when } from './shared.js'
+import { badge, bytes, command, details, failed, number, preJSON, setBadge, when } from './shared.js'
 import { table } from './table.js'
 
 const every = 3_000
@@ -20,7 +20,7 @@ export function streamView(el, id, signal) {
     h('p', { class: 'tools' },
       may('subscribe', id) ? h('a', { class: 'button', href: link('tail', id) }, 'Tail') : null,
       may('publish', id) ? h('a', { class: 'button', href: link('streams', id, 'publish') }, 'Publish') : null),
-    facts, region('Partitions', parts, h('p', { class: 'hint' }, ratesAre)), region('Schema', schema), readIt(id))
+    facts, region('Partitions', parts, h('p', { class: 'hint' }, ratesAre)), region('Schema', schema), settings(id, signal), readIt(id))
   describe(id, facts, schema, signal)
   partitions(id, parts, signal)
 }
@@ -84,6 +84,23 @@ function replicaState(p) {
 
 function showReplicas(el, p) {
   setBadge(el, replicaState(p), p.in_sync_replicas?.length === p.replicas?.length ? 'good' : 'warn')
+}
+
+// settings shows all settings that are in force, when somebody wants to see them.
+function settings(id, signal) {
+  const place = h('div')
+  const list = table({
+    caption: `Settings of ${id}`, key: s => s.name, empty: 'There are none.',
+    columns: [
+      { label: 'Setting', value: s => s.name }, { label: 'Value', value: s => s.value, show: s => s.sensitive ? 'kept secret' : s.value ?? 'none' },
+      { label: 'From', value: s => s.source }, { label: 'Meaning', wide: true, value: s => s.documentation ?? '' },
+    ],
+  })
+  const el = details('All settings', place, list.el)
+  el.addEventListener('toggle', () => {
+    if (el.open) get(path`/streams/${id}/config`, signal).then(a => list.update(a.config), failed(place, 'Settings'))
+  })
+  return el
 }
 
 // readIt shows the commands for the same without this page.
