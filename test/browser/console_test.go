@@ -80,6 +80,7 @@ func TestConsolePublishesAndTails(t *testing.T) {
 			t.Errorf("stored %s with the key %s", got, want.Key)
 		}
 	}
+	l.everybodyCanUse(t, "tail")
 }
 
 // A pause leaves nothing out, and what is wrong with a filter is told.

@@ -156,7 +156,7 @@ function partitionTable(id) {
 
 function attemptTable(id) {
   return table({
-    caption: `Last attempts of ${id}`, key: a => `${a.at} ${a.took} ${a.detail}`, empty: 'Nothing was delivered lately.',
+    caption: `Last attempts of ${id}`, key: a => `${a.at} ${a.took} ${a.detail}`, empty: 'Nothing was delivered lately.', down: true,
     columns: [
       { label: 'Time', value: a => a.at, show: a => when(a.at) },
       { label: 'Outcome', value: a => a.outcome, make: badge, update: (b, a) => setBadge(b, a.outcome, a.outcome === 'delivered' ? 'good' : 'bad') },

@@ -6,9 +6,10 @@ import { h, newID, setText, show } from './dom.js'
 // sorts), and for what is not the value's text `show` (row to text), or `make`
 // (row to an element, once) with `update` (element and row, each time);
 // `number` aligns right but in the first column, `wide` is left out where the page is narrow. key gives
-// what tells rows apart. What is shown while there is no row is `empty`.
-export function table({ caption, columns, key, empty, sort = 0 }) {
-  const order = { column: columns[sort], down: false }
+// what tells rows apart. What is shown while there is no row is `empty`. Rows are
+// sorted by the first column, with `down` the other way round.
+export function table({ caption, columns, key, empty, down = false }) {
+  const order = { column: columns[0], down }
   const body = h('tbody')
   const heads = columns.map((c, i) => head(c, i, order, () => arrange()))
   const id = newID('caption')
