@@ -107,7 +107,7 @@ func (a *App) newAuth(c config.Config, log *slog.Logger, registry prometheus.Reg
 		log.Info("event tokens are good at this gateway alone: configure auth.event_token_keys where there are several")
 	}
 	o.Log, o.Registerer = log, registry
-	if !c.TLS.On() && !c.LoopbackOnly() {
+	if !c.TLS.On() && !c.LoopbackOnly() && !plainBehindProxies(c) { // else each request tells
 		log.Warn("tokens are sent to this gateway in plain text: configure tls, or see that a proxy before it speaks HTTPS", slog.String("listen", c.Listen))
 	}
 	if callers, err = auth.New(o); err != nil {

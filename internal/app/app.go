@@ -23,6 +23,7 @@ import (
 	"sluice/internal/httpapi"
 	"sluice/internal/kafka"
 	"sluice/internal/publish"
+	"sluice/internal/quota"
 	"sluice/internal/schemastore"
 	"sluice/internal/stream"
 	"sluice/internal/tlsconf"
@@ -52,6 +53,8 @@ type App struct {
 	cluster  *kafka.Cluster
 	schemas  *kafka.Log
 	reading  reading
+
+	quotas *quota.Book // nil: there are none
 
 	admin         *http.Server // of health and metrics alone; nil: there is none
 	adminListener net.Listener
@@ -99,6 +102,7 @@ func (a *App) setup(o Options) error {
 	}); err != nil {
 		return err
 	}
+	a.quotas = newQuotas(o.Config.Quotas, registry)
 	a.cleanups.push("kafka client", func(context.Context) error { a.cluster.Close(); return nil })
 
 	admin := kafka.NewAdmin(a.cluster, o.Config.ReplicationFactor)
@@ -153,6 +157,7 @@ func (a *App) setup(o Options) error {
 		MetricsApart: o.Config.AdminListen != "",
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
 		AllowOrigins: o.Config.CORS.AllowOrigins,
+		WarnPlain:    callers != nil && plainBehindProxies(o.Config),
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
@@ -179,6 +184,9 @@ func (a *App) newBrokers(o Options) (kafka.Options, error) {
 // newHTTP makes what serves the API, and has it drained.
 func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
 	guard(&api, callers)
+	if err := a.limitCallers(&api); err != nil {
+		return err
+	}
 	if err := a.openAdmin(api); err != nil {
 		return err
 	}

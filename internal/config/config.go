@@ -33,6 +33,8 @@ type Server struct {
 	DataDir         string   `yaml:"data_dir"`         // where the embedded broker keeps its data
 	Console         bool     `yaml:"console"`          // serve the web page for people at /
 	CORS            CORS     `yaml:"cors"`             // which web pages may use the API
+	TrustedProxies  []string `yaml:"trusted_proxies"`  // CIDR or addresses, whose Forwarded and X-Forwarded-* are believed
+	Quotas          Quotas   `yaml:"quotas"`           // what each principal and each address may use
 	Limits          Limits   `yaml:"limits"`           // what one request may hold, and all readers together
 	KeepAlive       Duration `yaml:"keep_alive"`       // without events, after which an event stream says that it lives
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does

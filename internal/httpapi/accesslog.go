@@ -42,6 +42,9 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 		slog.Float64("duration_ms", math.Round(float64(took)/float64(time.Microsecond))/1000),
 		slog.String("request_id", x.id),
 	}
+	if client := a.sender(x, r).client; client.IsValid() {
+		attrs = append(attrs, slog.String("client", client.String()))
+	}
 	if x.caller != nil {
 		attrs = append(attrs, slog.String("principal", x.caller.Name))
 	}

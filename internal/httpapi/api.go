@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -170,6 +171,13 @@ type Options struct {
 	// MetricsApart says that GET /metrics is served elsewhere, by NewAdmin.
 	MetricsApart bool
 
+	// Quotas limits what callers do; nil: nothing is counted.
+	Quotas Quotas
+	// TrustedProxies are those whose Forwarded and X-Forwarded-* are believed.
+	TrustedProxies []netip.Prefix
+	// WarnPlain has it logged, once, when a token comes in plain text.
+	WarnPlain bool
+
 	Version string // shown by GET /
 
 	// AllowOrigins are the origins whose pages may use the API, as browsers
@@ -207,6 +215,7 @@ type api struct {
 	events       *eventMetrics
 	hosts        map[string]bool
 	origins      allowedOrigins
+	plain        sync.Once // the warning of tokens in plain text
 	publications sync.Pool // of *publication
 	readers      sync.Pool // of *bufio.Reader, for NDJSON
 	slots        sync.Pool // of *slot

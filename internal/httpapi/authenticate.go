@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -22,6 +23,12 @@ const (
 // certificate. Whoever shows bad credentials is nobody, even with good ones
 // beside them.
 func (a *api) authenticate(x *exchange, r *http.Request, events bool) (*stream.Caller, error) {
+	if a.WarnPlain && len(r.Header["Authorization"]) > 0 && !a.sender(x, r).https {
+		a.plain.Do(func() {
+			a.Log.Warn("a token came in plain text: see that all proxies speak HTTPS to clients and say so (X-Forwarded-Proto, or proto in Forwarded)",
+				slog.String("client", a.sender(x, r).client.String()))
+		})
+	}
 	caller, err := a.identify(r, events)
 	switch {
 	case err != nil && stream.CodeOf(err) == stream.Unauthenticated:

@@ -24,6 +24,10 @@ type problem struct {
 	Errors  []stream.Violation `json:"errors,omitempty"`
 	Outcome stream.Outcome     `json:"outcome,omitempty"`
 	Line    int                `json:"line,omitzero"` // of an NDJSON request, from 1
+
+	// Violated has the names of the quotas that refused the request, by the
+	// draft of the RateLimit fields.
+	Violated []string `json:"violated-policies,omitempty"`
 }
 
 func newProblem(e *stream.Error, outcome stream.Outcome) problem {
@@ -107,7 +111,11 @@ func (a *api) answer(x *exchange, r *http.Request, e *stream.Error) {
 	if x.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	a.writeProblem(x, e, newProblem(e, outcomeOf(e, x.outcome)))
+	p := newProblem(e, outcomeOf(e, x.outcome))
+	if e.Code == stream.RateLimited {
+		p.Violated = violated(x.tab)
+	}
+	a.writeProblem(x, e, p)
 }
 
 // writeProblem writes body, whose status is that of e's code. The body is a

@@ -37,12 +37,28 @@ func (c *Cluster) consumerAs(i *identity, own ckafka.ConfigMap) (*ckafka.Consume
 	if err != nil {
 		return nil, err
 	}
+	hush(cfg)
 	consumer, err := ckafka.NewConsumer(&cfg)
 	if err != nil {
 		return nil, fmt.Errorf("configure a Kafka consumer: %w", err)
 	}
 	c.refresh("consumer", consumer) // else questions that come before the first poll wait for a token
 	return consumer, nil
+}
+
+// hush leaves out a consumer's log lines, unless somebody has asked for lines:
+// for them a thread of each consumer would ask ten times a second whether there
+// are any. What goes wrong comes as an event too, and the control connection
+// and the producer have the same lines about the same brokers.
+func hush(cfg ckafka.ConfigMap) {
+	for _, asked := range []string{"debug", "log_level"} {
+		if _, set := cfg[asked]; set {
+			return
+		}
+	}
+	delete(cfg, "go.logs.channel")
+	cfg["go.logs.channel.enable"] = false
+	cfg["log_level"] = 0 // emergencies, to stderr
 }
 
 // closed ends a consumer that is of no use any more.

@@ -20,7 +20,7 @@ const (
 	fleetSession   = 6 * time.Second // the least that Kafka allows by default
 	fleetHeartbeat = time.Second
 	fleetStall     = 10 * time.Second       // max.poll.interval.ms: what a gateway whose poll loop stalls may keep its partitions
-	fleetPoll      = 100 * time.Millisecond // one wait of the poll loop
+	fleetPoll      = 250 * time.Millisecond // one wait of the poll loop
 	fleetRetry     = time.Second            // pause before a consumer that failed is replaced
 )
 

@@ -11,10 +11,12 @@ import (
 )
 
 // logRetry is the pause before another attempt to read the log; it doubles up
-// to logRetryMax while attempts fail.
+// to logRetryMax while attempts fail. logPoll is one wait for records: how long
+// it takes at most to notice that the log is closed.
 const (
 	logRetry    = 50 * time.Millisecond
 	logRetryMax = 5 * time.Second
+	logPoll     = 250 * time.Millisecond
 )
 
 // follow reads the log from its beginning, and again from its beginning
@@ -65,7 +67,7 @@ func (l *Log) readOn(ends []int64) (began bool, err error) {
 	number := l.Cluster.creds.number()
 	c, err := l.Cluster.consumer(ckafka.ConfigMap{
 		"isolation.level":                    "read_uncommitted",
-		"fetch.wait.max.ms":                  100,
+		"fetch.wait.max.ms":                  500,
 		"topic.metadata.refresh.interval.ms": 2000, // to notice when the topic is deleted
 	})
 	if err != nil {
@@ -82,7 +84,7 @@ func (l *Log) readOn(ends []int64) (began bool, err error) {
 	l.problem.Store(nil)
 	for l.stopped.Err() == nil && !l.Cluster.stale(number) {
 		l.announce(ends)
-		if err := l.take(c, c.Poll(int(pollInterval.Milliseconds()))); err != nil {
+		if err := l.take(c, c.Poll(int(logPoll.Milliseconds()))); err != nil {
 			return true, err
 		}
 	}

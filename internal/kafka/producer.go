@@ -63,7 +63,6 @@ type Producer struct {
 	pairs      pairs
 	looks      singleflight.Group
 	gather     *gather[*held]
-	bursts     atomic.Uint32 // counts them
 
 	denied   denial
 	current  atomic.Pointer[generation]

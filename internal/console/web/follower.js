@@ -6,8 +6,8 @@ const again = 2_000 // milliseconds before it is tried again
 // Follower reads a gateway's event stream by EventSource. EventSource connects
 // again by itself after what will heal; what it does not do is done here:
 // tokens that end, and why an address could not be opened at all. It calls
-// `record` with a record's text and its event's type, `notice` for what is told beside records,
-// `state` with a word for people, and `problem` when it gives up.
+// `record` with a record's text and its event's type, `notice` for what is told
+// beside records, `state` with a word for people, and `problem` when it gives up.
 export class Follower {
   #to
   #source = null
