@@ -83,8 +83,8 @@ func TestCommitsNeedTheRightToRead(t *testing.T) {
 auth:
   tokens: [`+readerLine+", "+adminLine+`]
   rules:
-    - {principals: ["token:reader"], actions: [subscribe], streams: [orders]}
-    - {principals: ["token:admin"], actions: [manage, publish, subscribe], streams: ["*"], schemas: ["*"]}
+    - {principals: ["token:reader"], actions: [subscribe], streams: [orders], groups: [g]}
+    - {principals: ["token:admin"], actions: [manage, publish, subscribe], streams: ["*"], schemas: ["*"], groups: ["*"]}
 `))
 	g.awaitReady(t)
 	as := func(token, method, path, body string) answer {

@@ -117,6 +117,7 @@ func (a *App) setup(o Options) error {
 		return err
 	}
 	a.cleanups.push("producer", producer.Close)
+	identities := a.newIdentities(o.Config, producer, registry)
 
 	store := schemastore.New(o.Log, func(state stream.State) schemastore.Log {
 		a.schemas = kafka.NewLog(kafka.LogOptions{
@@ -128,7 +129,7 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
 
 	streams := catalog.New(catalog.Options{
-		Topics: admin, Bindings: store, Schemas: store, Names: names, Producer: producer,
+		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: store, Names: names, Producer: announced{producer, identities},
 		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
 	})
 	publisher := publish.New(publish.Options{
@@ -137,18 +138,14 @@ func (a *App) setup(o Options) error {
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
-	callers, err := a.newAuth(o.Config, o.Log, registry)
+	callers, err := a.newAuth(o.Config, passThrough(o.Config, identities), registry)
 	if err != nil {
 		return err
 	}
 	push, err := a.newPush(pushing{
 		config: o.Config, names: names, log: o.Log, registry: registry, version: o.Version, admin: admin, producer: producer,
-		readers: a.reading.readers, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
+		readers: a.reading.readers, offsets: a.reading.offsets, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
 	})
-	if err != nil {
-		return err
-	}
-	page, err := newConsole(o.Config)
 	if err != nil {
 		return err
 	}
@@ -160,8 +157,9 @@ func (a *App) setup(o Options) error {
 		WarnPlain:    callers != nil && plainBehindProxies(o.Config),
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
-		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
-		Subscriptions: push, Readiness: a, Console: page,
+		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, GroupAdmin: a.reading.groupAdmin(push.Group, o.Log), Filters: a.reading.filters,
+		Subscriptions: push, Readiness: a,
+		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
 }
 
@@ -183,7 +181,11 @@ func (a *App) newBrokers(o Options) (kafka.Options, error) {
 
 // newHTTP makes what serves the API, and has it drained.
 func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
-	guard(&api, callers)
+	guard(&api, callers, a.config.Auth.PassThrough.Basic != "")
+	var err error
+	if api.Console, err = newConsole(a.config); err != nil {
+		return err
+	}
 	if err := a.limitCallers(&api); err != nil {
 		return err
 	}
@@ -314,8 +316,8 @@ func (a *App) Ready() []httpapi.Check {
 	}
 	return []httpapi.Check{
 		reach,
-		check("schemas", a.schemas.Ready(), "the log of schemas has been read to its end"),
-		check("subscriptions", a.subscriptions.Ready(), "the log of subscriptions has been read to its end"),
+		logCheck("schemas", a.schemas, httpapi.CanPublish, httpapi.CanManage),
+		logCheck("subscriptions", a.subscriptions, httpapi.CanDeliver),
 		a.deliveries(),
 		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
@@ -324,12 +326,24 @@ func (a *App) Ready() []httpapi.Check {
 // deliveries says whether Kafka lets the gateway push to webhooks. It publishes
 // and reads all the same, so it is ready without.
 func (a *App) deliveries() httpapi.Check {
-	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true}
+	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true, For: []httpapi.Ability{httpapi.CanDeliver}}
 	if err := a.fleet.Trouble(); err != nil {
 		c.OK = false
 		if e, ok := errors.AsType[*stream.Error](err); ok {
 			c.Detail = e.Message
 		}
+	}
+	return c
+}
+
+// logCheck says whether a log of the gateway's own state can be read. While it
+// begins, nothing can be done. A log that Kafka denies takes away only what
+// needs it.
+func logCheck(name string, log *kafka.Log, needed ...httpapi.Ability) httpapi.Check {
+	c := check(name, log.Ready(), "the log of "+name+" has been read to its end")
+	problem, known := errors.AsType[*stream.Error](log.Problem())
+	if known && problem.Code == stream.Forbidden {
+		return httpapi.Check{Name: name, Detail: problem.Message, For: needed}
 	}
 	return c
 }

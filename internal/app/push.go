@@ -40,6 +40,7 @@ type pushing struct {
 	admin     *kafka.Admin
 	producer  *kafka.Producer
 	readers   *kafka.Readers
+	offsets   *kafka.Offsets
 	hub       *follow.Hub
 	filters   *filter.Compiler
 	publisher *publish.Publisher
@@ -65,11 +66,9 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 		Version: p.version, AllowNetworks: networks, Proxy: proxy, DecodeLine: httpapi.DecodeAnswerLine, Logger: p.log, Registerer: p.registry,
 	})
 	a.cleanups.push("webhook connections", func(context.Context) error { sender.Close(); return nil })
-	offsets := kafka.NewOffsets(a.cluster, p.names)
-	a.cleanups.push("group offsets", func(context.Context) error { offsets.Close(); return nil })
 
 	store, err := subscriptions.New(subscriptions.Options{
-		Log: p.log, Topics: p.names, Streams: p.readers, Offsets: offsets, Filters: p.filters, Sender: sender,
+		Log: p.log, Topics: p.names, Streams: p.readers, Offsets: p.offsets, Filters: p.filters, Sender: sender,
 		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys, Blocked: func() error { return a.fleet.Trouble() },
 		Most: a.subscriptionsOf(),
 		Open: func(state stream.State) subscriptions.Log {
@@ -84,16 +83,16 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 	}
 	a.subscriptions.Start()
 	a.cleanups.push("subscriptions log", func(context.Context) error { a.subscriptions.Close(); return nil })
-	a.deliver(p, store, sender, offsets)
+	a.deliver(p, store, sender)
 	return store, nil
 }
 
 // deliver starts the engine, and the fleet that says what it delivers.
-func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sender, offsets *kafka.Offsets) {
+func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sender) {
 	o := newOwner(store, p.rights, p.log)
-	o.forget = offsets.Forget
+	o.forget = p.offsets.Forget
 	o.engine = delivery.New(delivery.Options{
-		Sender: permittedSender{sender, p.rights}, Pages: p.hub, Offsets: offsets,
+		Sender: permittedSender{sender, p.rights}, Pages: p.hub, Offsets: p.offsets,
 		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher, p.rights}, Pauser: pauser{store},
 		Allowed: func() bool { return o.fleet.Alive() },
 		Filter:  p.filters.Compile,
@@ -102,7 +101,8 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 			return stream.DeliveryID(d.Subscription.ID, d.TopicID, d.Records)
 		},
 		Report: o.report,
-		Log:    p.log, Registerer: p.registry,
+		Bounds: p.readers.Bounds, LagLabels: p.config.Metrics.Subscriptions,
+		Log: p.log, Registerer: p.registry,
 	})
 	a.cleanups.push("deliveries", func(context.Context) error { o.engine.Close(); return nil })
 	o.fleet = kafka.NewFleet(a.cluster, kafka.FleetOptions{

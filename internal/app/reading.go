@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/internal/config"
+	"sluice/internal/delivery"
 	"sluice/internal/filter"
 	"sluice/internal/follow"
 	"sluice/internal/groups"
@@ -23,6 +24,7 @@ type reading struct {
 	members members
 	filters *filter.Compiler
 	readers *kafka.Readers
+	offsets *kafka.Offsets // of groups without members
 }
 
 // newReading builds it in the order of its dependencies, and has it undone.
@@ -40,6 +42,8 @@ func (a *App) newReading(c config.Config, names stream.Topics, log *slog.Logger,
 	})
 	a.cleanups.push("live readers", func(context.Context) error { r.feeds.Close(); return nil })
 
+	r.offsets = kafka.NewOffsets(a.cluster, names)
+	a.cleanups.push("group offsets", func(context.Context) error { r.offsets.Close(); return nil })
 	commits := kafka.NewCommits(a.cluster, names)
 	a.cleanups.push("commits", func(context.Context) error { commits.Close(); return nil })
 	r.members.Groups = groups.New(groups.Options{
@@ -57,6 +61,18 @@ func (a *App) openMember(names stream.Topics) func(groups.Opening) (groups.Consu
 			Group: o.Group, Topics: names, CommitEvery: o.CommitEvery, Events: o.Events, Begin: o.Begin,
 		})
 	}
+}
+
+// groupAdmin shows and moves consumer groups, but for those of subscriptions.
+func (r reading) groupAdmin(owner func(group string) string, log *slog.Logger) *groups.Admin {
+	admin := kafka.NewGroups(r.offsets)
+	return groups.NewAdmin(groups.AdminOptions{
+		Kafka: r.readers, Directory: admin, Changes: admin, Progress: r.offsets, Owner: owner, Log: log,
+		Elsewhere: func(o stream.GroupOffset, l stream.Layout) bool {
+			_, ours := delivery.Mark(o, l)
+			return !ours || kafka.CommittedElsewhere(o, l)
+		},
+	})
 }
 
 // drain ends the streams of all readers, who come back to another gateway.

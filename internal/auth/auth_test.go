@@ -98,12 +98,14 @@ func TestRulesThatCannotBeRead(t *testing.T) {
 		"nobody":         {Actions: do, Streams: all},
 		"no kind":        {Principals: []string{"ci"}, Actions: do, Streams: all},
 		"no name":        {Principals: []string{"token:"}, Actions: do, Streams: all},
-		"unknown kind":   {Principals: []string{"user:a"}, Actions: do, Streams: all},
+		"unknown kind":   {Principals: []string{"person:a"}, Actions: do, Streams: all},
 		"no action":      {Principals: who, Streams: all},
 		"unknown action": {Principals: who, Actions: []string{"read"}, Streams: all},
 		"no streams":     {Principals: who, Actions: do},
 		"bad pattern":    {Principals: who, Actions: do, Streams: []string{"a,"}},
 		"idle schemas":   {Principals: who, Actions: do, Streams: all, Schemas: all},
+		"idle groups":    {Principals: who, Actions: do, Streams: all, Groups: all},
+		"bad group":      {Principals: who, Actions: []string{"manage"}, Streams: all, Groups: []string{""}},
 	} {
 		if _, err := auth.ParseRule(r); err == nil {
 			t.Errorf("%s: no error", name)
@@ -138,6 +140,31 @@ func TestRules(t *testing.T) {
 	}
 	if c.May("other", "orders.eu") || !c.Schemas.Match("S1") || c.Schemas.Match("T") || c.None() {
 		t.Errorf("got %+v", c.Rights)
+	}
+}
+
+// Groups are allowed by the rules that name them, for the rules' actions.
+func TestRulesAboutGroups(t *testing.T) {
+	a, text := newAuth(t,
+		auth.RuleSpec{Principals: []string{"token:ci"}, Actions: []string{"subscribe", "publish"}, Streams: []string{"*"}, Groups: []string{"ci.*"}},
+		auth.RuleSpec{Principals: []string{"token:ci"}, Actions: []string{"manage"}, Groups: []string{"ci.old", "other"}},
+		auth.RuleSpec{Principals: []string{"token:c"}, Actions: []string{"manage", "subscribe"}, Groups: []string{"*"}},
+		auth.RuleSpec{Principals: []string{"*"}, Actions: []string{"manage", "subscribe"}, Streams: []string{"*"}},
+	)
+	c, err := a.Bearer(t.Context(), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for id, want := range map[string]string{"ci.a": "subscribe", "ci.old": "subscribe,manage", "other": "manage", "ci": "", "x": ""} {
+		var got []string
+		for _, action := range []stream.Action{stream.ActionPublish, stream.ActionSubscribe, stream.ActionManage} {
+			if c.MayGroup(action, id) {
+				got = append(got, string(action))
+			}
+		}
+		if strings.Join(got, ",") != want || c.SeesGroup(id) != (want != "") {
+			t.Errorf("%s: got %v, want %s", id, got, want)
+		}
 	}
 }
 

@@ -80,7 +80,7 @@ func (a *Auth) Issue(c *stream.Caller, streams stream.Pattern, lifetime time.Dur
 }
 
 // Open gives whose event token it is: the principal that it was made for, with
-// what that may read now, of the token's streams. The code is Unauthenticated.
+// what that may read now, of the token's streams, in the groups it may use. The code is Unauthenticated.
 func (a *Auth) Open(token string) (*stream.Caller, error) {
 	claims, ok := a.unseal(token)
 	end := time.UnixMilli(claims.Expires)
@@ -95,7 +95,8 @@ func (a *Auth) Open(token string) (*stream.Caller, error) {
 	}
 	a.metrics.accepted(methodEvents)
 	return &stream.Caller{
-		Principal: p, Rights: stream.Rights{Subscribe: streams.Within(rights.Subscribe)}, Expires: end, Short: true,
+		Principal: p, Expires: end, Short: true,
+		Rights: stream.Rights{Subscribe: streams.Within(rights.Subscribe), JoinGroups: rights.JoinGroups},
 	}, nil
 }
 

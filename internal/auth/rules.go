@@ -14,6 +14,7 @@ const (
 	kindToken = "token:"
 	kindOIDC  = "oidc:"
 	kindCert  = "cert:"
+	kindUser  = "user:" // of Kafka, by credentials that Kafka has taken
 )
 
 // everybody stands for every principal in a rule, and after a kind for every
@@ -28,24 +29,26 @@ type Rule struct {
 	rights     stream.Rights
 }
 
-// RuleSpec is a rule as it is configured. Streams and Schemas are patterns.
+// RuleSpec is a rule as it is configured. Streams, Schemas and Groups are
+// patterns.
 type RuleSpec struct {
 	Principals []string          // names with their kind, "oidc:*" for all of a kind, "*" for all; empty: whoever has the claims
 	Claims     map[string]string // by name, the value that the claim has, or has among others
 	Actions    []string
 	Streams    []string
 	Schemas    []string // that may be registered and deleted, with the action manage
+	Groups     []string // consumer groups: to read in and commit for, with the action subscribe; to move and delete, with manage
 }
 
 // ParseRule reads a rule. The error names the member that is wrong.
 func ParseRule(s RuleSpec) (Rule, error) {
 	r := Rule{principals: s.Principals, claims: s.Claims}
 	if len(s.Principals) == 0 && len(s.Claims) == 0 {
-		return r, errors.New(`principals and claims are missing: name principals ("token:ci", "oidc:alice", "cert:CN=billing", "oidc:*", "*") or claims`)
+		return r, errors.New(`principals and claims are missing: name principals ("token:ci", "oidc:alice", "cert:CN=billing", "user:alice", "oidc:*", "*") or claims`)
 	}
 	for _, p := range s.Principals {
 		if p != everybody && !hasKind(p) {
-			return r, fmt.Errorf(`the principal %q has no kind: write "token:NAME", "oidc:NAME", "cert:SUBJECT", one of these with * for all of a kind, or "*" for all`, p)
+			return r, fmt.Errorf(`the principal %q has no kind: write "token:NAME", "oidc:NAME", "cert:SUBJECT", "user:NAME", one of these with * for all of a kind, or "*" for all`, p)
 		}
 	}
 	streams, err := patterns("streams", s.Streams)
@@ -53,6 +56,10 @@ func ParseRule(s RuleSpec) (Rule, error) {
 		return r, err
 	}
 	if r.rights.Schemas, err = patterns("schemas", s.Schemas); err != nil {
+		return r, err
+	}
+	groups, err := patterns("groups", s.Groups)
+	if err != nil {
 		return r, err
 	}
 	if len(s.Actions) == 0 {
@@ -63,9 +70,9 @@ func ParseRule(s RuleSpec) (Rule, error) {
 		case stream.ActionPublish:
 			r.rights.Publish = streams
 		case stream.ActionSubscribe:
-			r.rights.Subscribe = streams
+			r.rights.Subscribe, r.rights.JoinGroups = streams, groups
 		case stream.ActionManage:
-			r.rights.Manage = streams
+			r.rights.Manage, r.rights.ManageGroups = streams, groups
 		default:
 			return r, fmt.Errorf("%q is no action: they are publish, subscribe and manage", a)
 		}
@@ -73,14 +80,17 @@ func ParseRule(s RuleSpec) (Rule, error) {
 	if len(s.Schemas) > 0 && !slices.Contains(s.Actions, string(stream.ActionManage)) {
 		return r, errors.New("schemas are for the action manage, which the rule does not have")
 	}
-	if len(s.Schemas) == 0 && len(s.Streams) == 0 {
+	if len(s.Groups) > 0 && r.rights.JoinGroups.Nothing() && r.rights.ManageGroups.Nothing() {
+		return r, errors.New("groups are for the actions subscribe and manage, neither of which the rule has")
+	}
+	if len(s.Schemas)+len(s.Groups)+len(s.Streams) == 0 {
 		return r, errors.New(`streams are missing: ids or patterns such as orders.*, "*" for all`)
 	}
 	return r, nil
 }
 
 func hasKind(principal string) bool {
-	return slices.ContainsFunc([]string{kindToken, kindOIDC, kindCert}, func(kind string) bool {
+	return slices.ContainsFunc([]string{kindToken, kindOIDC, kindCert, kindUser}, func(kind string) bool {
 		return strings.HasPrefix(principal, kind) && len(principal) > len(kind)
 	})
 }
@@ -118,17 +128,20 @@ func (r *Rule) allows(p stream.Principal) bool {
 
 // rightsOf gives what all rules together allow a principal.
 func rightsOf(rules []Rule, p stream.Principal) stream.Rights {
-	var publish, subscribe, manage, schemas []stream.Pattern
+	var publish, subscribe, manage, schemas, join, move []stream.Pattern
 	for i := range rules {
 		if r := &rules[i]; r.allows(p) {
 			publish = append(publish, r.rights.Publish)
 			subscribe = append(subscribe, r.rights.Subscribe)
 			manage = append(manage, r.rights.Manage)
 			schemas = append(schemas, r.rights.Schemas)
+			join = append(join, r.rights.JoinGroups)
+			move = append(move, r.rights.ManageGroups)
 		}
 	}
 	return stream.Rights{
 		Publish: stream.JoinPatterns(publish...), Subscribe: stream.JoinPatterns(subscribe...),
 		Manage: stream.JoinPatterns(manage...), Schemas: stream.JoinPatterns(schemas...),
+		JoinGroups: stream.JoinPatterns(join...), ManageGroups: stream.JoinPatterns(move...),
 	}
 }

@@ -39,6 +39,12 @@ type Server struct {
 	KeepAlive       Duration `yaml:"keep_alive"`       // without events, after which an event stream says that it lives
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does
 	Log             Log      `yaml:"log"`              // what is logged, and how
+	Metrics         Metrics  `yaml:"metrics"`          // what of many has metrics of its own
+}
+
+// Metrics bounds the labels of metrics.
+type Metrics struct {
+	Subscriptions int `yaml:"subscriptions"` // that have a lag of their own at one gateway; from 0
 }
 
 // CORS says which web pages of other origins may use the API.
@@ -217,10 +223,14 @@ func Default() Config {
 			KeepAlive:       Duration(15 * time.Second),
 			ShutdownTimeout: Duration(20 * time.Second),
 			Log:             Log{Level: "info", Format: "auto"},
+			Metrics:         Metrics{Subscriptions: 200},
 		},
 		Security: Security{
-			TLS:  TLS{ClientAuth: "none"},
-			Auth: Auth{OIDC: OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"}},
+			TLS: TLS{ClientAuth: "none"},
+			Auth: Auth{
+				OIDC:        OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"},
+				PassThrough: PassThrough{Producers: 50, Idle: Duration(5 * time.Minute)},
+			},
 		},
 		Kafka:  Kafka{BootstrapServers: []string{"localhost:9092"}},
 		Client: Client{APIVersion: "auto"},

@@ -36,6 +36,9 @@ func (c Config) Validate() Problems {
 	c.checkReaders(&problems)
 	c.checkLog(&problems)
 	c.checkStreams(&problems)
+	if c.Metrics.Subscriptions < 0 {
+		problems.Add("metrics.subscriptions", "it is 0 or more")
+	}
 	c.checkWebhooks(&problems)
 	return problems
 }

@@ -82,6 +82,12 @@ type Options struct {
 	CommitEvery   time.Duration // the shortest time between two commits of a subscription; 0: 250 ms
 	Log           *slog.Logger
 	Registerer    prometheus.Registerer
+
+	// Bounds gives what partitions hold, in their order; nil: nobody is told how
+	// far subscriptions are behind.
+	Bounds    func(ctx context.Context, ps []stream.Partition) ([]stream.Bounds, error)
+	LagEvery  time.Duration // how often that is found out; 0: 15 seconds
+	LagLabels int           // subscriptions that have a lag of their own in the metrics; the others have one together
 }
 
 func (o *Options) setDefaults() {
@@ -91,6 +97,7 @@ func (o *Options) setDefaults() {
 	o.Calls = or(o.Calls, 8)
 	o.CommitEvery = or(o.CommitEvery, 250*time.Millisecond)
 	o.ReportEvery = or(o.ReportEvery, 5*time.Second)
+	o.LagEvery = or(o.LagEvery, 15*time.Second)
 }
 
 func or[N int | int64 | time.Duration](n, otherwise N) N {
@@ -108,6 +115,7 @@ type Engine struct {
 	memory  atomic.Int64  // bytes of records
 	calls   chan struct{} // holds one for each call to Offsets that is under way
 	end     chan struct{} // closed by Close
+	stopLag context.CancelFunc
 	upkeep  sync.WaitGroup
 
 	mu     sync.Mutex
@@ -126,6 +134,11 @@ func New(o Options) *Engine {
 		owned:   map[string]*owned{},
 	}
 	e.upkeep.Go(e.keepUp)
+	ctx, stop := context.WithCancel(context.Background())
+	e.stopLag = stop
+	if o.Bounds != nil {
+		e.upkeep.Go(func() { e.watchLag(ctx) })
+	}
 	return e
 }
 
@@ -143,6 +156,7 @@ func (e *Engine) Close() {
 	}
 	e.mu.Unlock()
 	e.Disown(ids...)
+	e.stopLag()
 	close(e.end)
 	e.upkeep.Wait()
 }

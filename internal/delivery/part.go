@@ -29,20 +29,22 @@ type part struct {
 	skipped bool  // is not being read: full, or ignored
 	far     int64 // where reading is told that it is meanwhile; -1: not known
 	dirty   bool  // has changed since the last commit
+	peeked  peek  // the last record that was looked at for its time alone
 	gone    bool  // the stream is gone, or another: nothing of this counts any more
 }
 
 // item is an open record.
 type item struct {
-	part   *part
-	offset int64
-	size   int
-	record *stream.Record // nil: to be loaded when its turn comes
-	lane   *lane          // nil: nothing has to wait for it
-	unit   *unit          // nil: not sent yet
-	since  time.Time      // when it was read
-	over   bool           // complete, or forgotten
-	wanted bool           // is being loaded
+	part      *part
+	offset    int64
+	size      int
+	record    *stream.Record // nil: to be loaded when its turn comes
+	lane      *lane          // nil: nothing has to wait for it
+	unit      *unit          // nil: not sent yet
+	since     time.Time      // when it was read
+	published time.Time      // its timestamp
+	over      bool           // complete, or forgotten
+	wanted    bool           // is being loaded
 }
 
 // lane is what is delivered one after the other: the records of a key, or of a

@@ -120,7 +120,7 @@ func (s *source) endRedrive(a asking) {
 
 // add takes a record that was read.
 func (w *worker) add(p *part, r *stream.Record, now time.Time) {
-	it := &item{part: p, offset: r.Offset, since: now}
+	it := &item{part: p, offset: r.Offset, since: now, published: r.Timestamp}
 	if !p.progress.add(it) {
 		return
 	}

@@ -45,9 +45,12 @@ func somewhere(action stream.Action) access {
 }
 
 // onStream is for callers who may do the action on the stream in the path.
-func onStream(action stream.Action) access {
+func onStream(action stream.Action) access { return onStreamIn("stream", action) }
+
+// onStreamIn is onStream for a path whose parameter has another name.
+func onStreamIn(param string, action stream.Action) access {
 	return access{check: func(r *http.Request, c *stream.Caller) error {
-		if id := pathParam(r, "stream"); !c.May(action, id) {
+		if id := pathParam(r, param); !c.May(action, id) {
 			return c.Refuse(action, id)
 		}
 		return nil
@@ -92,6 +95,34 @@ func onSchema() access {
 		}
 		return nil
 	}}
+}
+
+// onGroup is for callers who may do the action on the consumer group in the
+// path.
+func onGroup(action stream.Action) access {
+	return access{check: func(r *http.Request, c *stream.Caller) error {
+		return mayGroup(c, action, pathParam(r, "id"))
+	}}
+}
+
+// onSeenGroup is for callers who may do anything with the consumer group in the
+// path.
+func onSeenGroup() access {
+	return access{check: func(r *http.Request, c *stream.Caller) error {
+		if id := pathParam(r, "id"); !c.SeesGroup(id) {
+			return c.RefuseGroup(stream.ActionSubscribe, id)
+		}
+		return nil
+	}}
+}
+
+// mayGroup says whether the caller, nil where nobody is asked, may do the action
+// on a consumer group.
+func mayGroup(c *stream.Caller, action stream.Action, id string) error {
+	if c != nil && !c.MayGroup(action, id) {
+		return c.RefuseGroup(action, id)
+	}
+	return nil
 }
 
 // guarded serves only who may: the caller is in the request's context then.

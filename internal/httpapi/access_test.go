@@ -47,8 +47,8 @@ func callers(tb testing.TB) fakeAuth {
 	mine := patternOf(tb, "mine,mine.*")
 	all := fakeAuth{
 		"publisher":  {Rights: stream.Rights{Publish: mine}},
-		"subscriber": {Rights: stream.Rights{Subscribe: mine}},
-		"manager":    {Rights: stream.Rights{Manage: mine}},
+		"subscriber": {Rights: stream.Rights{Subscribe: mine, JoinGroups: mine}},
+		"manager":    {Rights: stream.Rights{Manage: mine, ManageGroups: mine}},
 		"registrar":  {Rights: stream.Rights{Schemas: patternOf(tb, "Mine")}},
 		"nobody":     {},
 	}
@@ -87,8 +87,21 @@ var matrix = map[string]struct {
 	"GET /streams/{pattern}/records":                     {"/streams/@/records", "", "s"},
 	"GET /streams/{stream}/records/{partition}/{offset}": {"/streams/@/records/0/0", "", "s"},
 	"GET /streams/{pattern}/events":                      {"/streams/@/events", "", "s"},
+	"GET /streams/{stream}/partitions":                   {"/streams/@/partitions", "", "psm"},
+	"GET /streams/{stream}/config":                       {"/streams/@/config", "", "psm"},
+	"DELETE /streams/{pattern}/records":                  {"/streams/@/records?before=latest", "", "m"},
 	"POST /event-tokens":                                 {"/event-tokens", "{}", "s"},
-	"POST /groups/{id}/commit":                           {"/groups/g/commit", `{"position":"p1."}`, "s"},
+	"GET /groups":                                        {"/groups", "", "psmr"},
+	"GET /groups/{id}":                                   {"/groups/@", "", "sm"},
+	"DELETE /groups/{id}":                                {"/groups/@", "", "m"},
+	"POST /groups/{id}/position":                         {"/groups/@/position", `{"from":"latest"}`, "m"},
+	"DELETE /groups/{id}/offsets":                        {"/groups/@/offsets?streams=x", "", "m"},
+	"POST /groups/{id}/commit":                           {"/groups/@/commit", `{"position":"p1."}`, "s"},
+
+	"GET /cluster":                           {"/cluster", "", "m"},
+	"GET /cluster/brokers":                   {"/cluster/brokers", "", "m"},
+	"GET /cluster/brokers/{id}":              {"/cluster/brokers/1", "", "m"},
+	"GET /cluster/brokers/{id}/api-versions": {"/cluster/brokers/1/api-versions", "", "m"},
 
 	"GET /schemas":                                     {"/schemas", "", "psmr"},
 	"GET /schemas/{name}":                              {"/schemas/S", "", "psmr"},
@@ -267,7 +280,7 @@ func TestPatternsAreBounded(t *testing.T) {
 		read = append(read, m.Pattern)
 		return nil, errors.New("enough")
 	}
-	for _, path := range []string{"records", "events", "events?group=g"} {
+	for _, path := range []string{"records", "events", "events?group=mine"} {
 		g.do(t, "GET /streams/*/"+path, "", "Authorization: Bearer subscriber")
 	}
 	if len(read) != 3 {

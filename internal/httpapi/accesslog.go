@@ -51,6 +51,9 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 	if x.code != "" {
 		attrs = append(attrs, slog.String("code", string(x.code)))
 	}
+	if x.kind != "" {
+		attrs = append(attrs, slog.String("kind", string(x.kind)))
+	}
 	a.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }
 

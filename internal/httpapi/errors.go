@@ -68,6 +68,10 @@ var kinds = map[stream.Code]kind{
 		http.StatusNotFound, "No such subscription",
 		"There is no subscription with this id; it may have been deleted. GET /subscriptions lists all.",
 	},
+	stream.UnknownBroker: {
+		http.StatusNotFound, "No such broker",
+		"The cluster has no broker of this id at the moment: it never had, or it is down. GET /cluster/brokers lists those it has.",
+	},
 	stream.SchemaConflict: {
 		http.StatusConflict, "The version is taken by another schema",
 		"A registered version never changes, because stored records refer to it. Leave out the version to get the next free number, or name a free one.",

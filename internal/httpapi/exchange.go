@@ -27,6 +27,7 @@ type exchange struct {
 	from     sender         // where it comes from, once somebody asked
 	located  bool           // whether somebody did
 	code     stream.Code    // of the problem answered, "" for none
+	kind     stream.ErrorKind
 	outcome  stream.Outcome // of the record should this publish fail without saying; "" elsewhere
 
 	// rest is what is left of the answer when the handler has returned; nil:

@@ -28,6 +28,7 @@ func (a *api) home(w http.ResponseWriter, r *http.Request) error {
 	links := map[string]string{
 		"streams": "/streams",
 		"schemas": "/schemas",
+		"groups":  "/groups",
 		"openapi": "/openapi.yaml",
 		"live":    "/health/live",
 		"ready":   "/health/ready",

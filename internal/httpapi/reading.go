@@ -200,6 +200,9 @@ func (a *api) membership(r *http.Request, p params) (stream.Membership, error) {
 	if err = checkGroup(m.Group); err != nil {
 		return m, err
 	}
+	if err = mayGroup(stream.CallerOf(r.Context()), stream.ActionSubscribe, m.Group); err != nil {
+		return m, err
+	}
 	if err = a.foreignGroup(m.Group); err != nil {
 		return m, err
 	}

@@ -63,7 +63,6 @@ func (a *api) table() []route {
 		{http.MethodGet, "/streams/{stream}/records/{partition}/{offset}", onStream(stream.ActionSubscribe), a.getRecord},
 		{http.MethodGet, "/streams/{pattern}/events", onEvents(), a.getEvents},
 		{http.MethodPost, "/event-tokens", somewhere(stream.ActionSubscribe), a.createEventToken},
-		{http.MethodPost, "/groups/{id}/commit", somewhere(stream.ActionSubscribe), a.commitGroup},
 
 		{http.MethodGet, "/schemas", known(), a.listSchemas},
 		{http.MethodGet, "/schemas/{name}", known(), a.getSchema},
@@ -77,6 +76,9 @@ func (a *api) table() []route {
 		{http.MethodGet, "/openapi.yaml", anyone(), openAPI},
 		{http.MethodGet, "/problems/{slug}", anyone(), problemPage},
 	}
+	routes = append(routes, a.clusterRoutes()...)
+	routes = append(routes, a.storageRoutes()...)
+	routes = append(routes, a.groupRoutes()...)
 	if a.Subscriptions != nil {
 		routes = append(routes, a.subscriptionRoutes()...)
 	}

@@ -178,3 +178,37 @@ func TestMemberThatACLsDeny(t *testing.T) {
 	r.k.Produce(t, &kgo.Record{Topic: r.topic("orders"), Value: []byte("v")})
 	r.want([]denied{{"READ on the topic orders", func(context.Context) error { return ended() }}})
 }
+
+// A group is moved in all streams or in none: Kafka would take what it does not
+// deny.
+func TestGroupsThatACLsDeny(t *testing.T) {
+	t.Parallel()
+	r := newRights(t)
+	team := &team{gateway: r.gateway, t: t, b: r.k.Broker, group: r.topic("group")}
+	o := team.keepOffsets(t)
+	g := kafka.NewGroups(o)
+	r.want([]denied{
+		{"DESCRIBE on the group group", func(ctx context.Context) error { _, err := g.Describe(ctx, team.group); return err }},
+		{"DELETE on the group group", func(ctx context.Context) error { return g.Delete(ctx, team.group) }},
+	})
+	allow(t, r.k, r.user, kadm.OpDescribe, onTopics)
+	allow(t, r.k, r.user, kadm.OpRead, onGroups, onOther)
+	var ls []stream.Layout
+	kafkatest.Eventually(t, patience, func() error {
+		for _, id := range []string{"orders", "other"} {
+			if _, err := r.admin.Exists(t.Context(), r.topic(id)); err != nil {
+				return err
+			}
+		}
+		ls = team.layouts("orders", "other")
+		return g.Set(t.Context(), team.group, []stream.GroupOffset{groupOffset(ls[1], 0, 0, "")})
+	})
+	r.k.Produce(t, &kgo.Record{Topic: r.topic("other"), Value: []byte("v")})
+	r.want([]denied{{"READ on the topic orders", func(ctx context.Context) error {
+		return g.Set(ctx, team.group, []stream.GroupOffset{groupOffset(ls[0], 0, 0, ""), groupOffset(ls[1], 0, 1, "")})
+	}}})
+	if got, err := o.Committed(t.Context(), team.group); err != nil || len(got) != 1 || got[0].Offset != 0 {
+		t.Errorf("a part was committed: %v, %v", got, err)
+	}
+	r.want([]denied{{"DELETE on the group group", func(ctx context.Context) error { return g.Delete(ctx, team.group) }}})
+}

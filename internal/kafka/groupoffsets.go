@@ -129,11 +129,19 @@ func (o *Offsets) Commit(ctx context.Context, group string, offsets []stream.Gro
 // DELETE it, KafkaUnavailable.
 func (o *Offsets) Forget(ctx context.Context, group string) error {
 	return o.take(ctx, group, func(ctx context.Context, l *lane) error {
-		if l.client == nil {
-			return o.remove(ctx, group)
+		if err := o.delete(ctx, l, group); !is(kafkaError(err), ckafka.ErrGroupIDNotFound) {
+			return err
 		}
-		return l.client.use(func(c *kgo.Client) error { return forget(ctx, c, group) })
+		return nil
 	})
+}
+
+// delete deletes a group in its lane.
+func (o *Offsets) delete(ctx context.Context, l *lane, group string) error {
+	if l.client == nil {
+		return o.remove(ctx, group)
+	}
+	return l.client.use(func(c *kgo.Client) error { return remove(ctx, c, group) })
 }
 
 func compareOffsets(a, b stream.GroupOffset) int {
@@ -142,6 +150,16 @@ func compareOffsets(a, b stream.GroupOffset) int {
 
 // take waits for a turn in the group's lane, and asks.
 func (o *Offsets) take(ctx context.Context, group string, ask func(context.Context, *lane) error) error {
+	return o.turn(ctx, group, func(ctx context.Context, l *lane) error {
+		if err := ask(ctx, l); err != nil {
+			return onGroup(group).of(offsetsError(ctx, err))
+		}
+		return nil
+	})
+}
+
+// turn is take for those who word their errors themselves.
+func (o *Offsets) turn(ctx context.Context, group string, ask func(context.Context, *lane) error) error {
 	if err := o.cluster.Reachable(); err != nil {
 		return err
 	}
@@ -160,10 +178,7 @@ func (o *Offsets) take(ctx context.Context, group string, ask func(context.Conte
 		return overloadedOffsets(ctx.Err())
 	}
 	defer func() { <-l.turns }()
-	if err := ask(ctx, l); err != nil {
-		return onGroup(group).of(offsetsError(ctx, err))
-	}
-	return nil
+	return ask(ctx, l)
 }
 
 func overloadedOffsets(cause error) error {
@@ -238,7 +253,7 @@ func (o *Offsets) remove(ctx context.Context, group string) error {
 		return err
 	}
 	for _, g := range r.ConsumerGroupResults {
-		if g.Error.Code() != ckafka.ErrNoError && g.Error.Code() != ckafka.ErrGroupIDNotFound {
+		if g.Error.Code() != ckafka.ErrNoError {
 			return g.Error
 		}
 	}

@@ -36,16 +36,13 @@ func (o *Offsets) fetch(ctx context.Context, c *kgo.Client, group string) ([]str
 	return all, nil
 }
 
-// forget deletes a group through franz-go.
-func forget(ctx context.Context, c *kgo.Client, group string) error {
+// remove deletes a group through franz-go.
+func remove(ctx context.Context, c *kgo.Client, group string) error {
 	answer, err := kadm.NewClient(c).DeleteGroup(ctx, group)
-	if err == nil {
-		err = answer.Err
+	if err != nil {
+		return err
 	}
-	if errors.Is(err, kerr.GroupIDNotFound) {
-		return nil
-	}
-	return err
+	return answer.Err
 }
 
 // send commits through franz-go, as one who is no member.

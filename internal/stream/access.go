@@ -29,7 +29,7 @@ func (a Action) Phrase() string {
 // Principal is who sends a request, or owns what is stored. It is not changed
 // once others have it.
 type Principal struct {
-	Name   string              // the kind of credentials and the name they give: "token:ci", "oidc:alice", "cert:CN=billing"; "": nobody
+	Name   string              // the kind of credentials and the name they give: "token:ci", "oidc:alice", "cert:CN=billing", "user:bob"; "": nobody
 	Claims map[string][]string // those that rules ask for; nil where there are none
 }
 
@@ -38,6 +38,7 @@ type Principal struct {
 type Rights struct {
 	Publish, Subscribe, Manage Pattern
 	Schemas                    Pattern // names of schemas that may be registered and deleted
+	JoinGroups, ManageGroups   Pattern // ids of consumer groups: to read in and commit for, and to move and delete
 }
 
 // Streams gives the streams of an action.
@@ -65,7 +66,26 @@ func (r Rights) Sees(id string) bool {
 
 // None says whether nothing is allowed at all.
 func (r Rights) None() bool {
-	return r.Publish.Nothing() && r.Subscribe.Nothing() && r.Manage.Nothing() && r.Schemas.Nothing()
+	return r.Publish.Nothing() && r.Subscribe.Nothing() && r.Manage.Nothing() && r.Schemas.Nothing() &&
+		r.JoinGroups.Nothing() && r.ManageGroups.Nothing()
+}
+
+// MayGroup says whether a consumer group may be read in (ActionSubscribe), or
+// moved and deleted (ActionManage). Nobody publishes to a group.
+func (r Rights) MayGroup(a Action, id string) bool {
+	switch a {
+	case ActionSubscribe:
+		return r.JoinGroups.Match(id)
+	case ActionManage:
+		return r.ManageGroups.Match(id)
+	}
+	return false
+}
+
+// SeesGroup says whether it may be known what there is of a consumer group:
+// some action on it is allowed.
+func (r Rights) SeesGroup(id string) bool {
+	return r.JoinGroups.Match(id) || r.ManageGroups.Match(id)
 }
 
 // Caller is who sends a request, as the credentials show it, with what the
@@ -75,6 +95,7 @@ type Caller struct {
 	Rights
 
 	Expires time.Time // when the credentials end; zero: never
+	Sender  Sender    // publishes under the caller's own identity at Kafka; nil: the gateway's publishes for it
 	Short   bool      // by a short-lived token, which is good for nothing but reading events
 }
 
@@ -82,6 +103,19 @@ type Caller struct {
 // the action and the stream. It is the same whether the stream exists or not.
 func (c *Caller) Refuse(a Action, id string) *Error {
 	return Errorf(Forbidden, "%s may not %s the stream %q: no rule of the gateway allows it; ask whoever runs the gateway for a rule with the action %s and this stream", c.Name, a.Phrase(), id, a)
+}
+
+// RefuseGroup gives the error for an action on a consumer group that is not
+// allowed: Forbidden. It is the same whether the group exists or not.
+func (c *Caller) RefuseGroup(a Action, id string) *Error {
+	return Errorf(Forbidden, "%s may not %s the consumer group %q: no rule of the gateway allows it; ask whoever runs the gateway for a rule with the action %s and this group in its groups", c.Name, groupPhrase(a), id, a)
+}
+
+func groupPhrase(a Action) string {
+	if a == ActionSubscribe {
+		return "use"
+	}
+	return string(a)
 }
 
 // CheckPattern says whether a pattern may be used for an action: every plain id

@@ -60,7 +60,7 @@ func TestJoinedPatterns(t *testing.T) {
 }
 
 func TestSubscriptionsThatRightsSufficeFor(t *testing.T) {
-	r := stream.Rights{Subscribe: parsed(t, "orders.*,dead"), Publish: parsed(t, "answers,dead")}
+	r := stream.Rights{Subscribe: parsed(t, "orders.*,dead"), Publish: parsed(t, "answers,dead"), JoinGroups: parsed(t, "g.*")}
 	for name, tc := range map[string]struct {
 		sub  stream.Subscription
 		want bool
@@ -72,8 +72,13 @@ func TestSubscriptionsThatRightsSufficeFor(t *testing.T) {
 		"other answers":      {stream.Subscription{Streams: parsed(t, "*"), Publishes: "answers,x"}, false},
 		"dead letters":       {stream.Subscription{Streams: parsed(t, "*"), DeadLetter: "dead"}, true},
 		"other dead letters": {stream.Subscription{Streams: parsed(t, "*"), DeadLetter: "orders.eu"}, false},
+		"a group":            {stream.Subscription{Streams: parsed(t, "*"), Group: "g.1"}, true},
+		"another group":      {stream.Subscription{Streams: parsed(t, "*"), Group: "g"}, false},
 	} {
 		tc.sub.ID, tc.sub.Owner.Name = "s", "token:a"
+		if tc.sub.Group == "" {
+			tc.sub.Group = "s"
+		}
 		if tc.sub.DeadLetter == "" {
 			tc.sub.DeadLetter = "s" + stream.DeadLetterSuffix
 		}

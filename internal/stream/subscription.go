@@ -212,7 +212,7 @@ func (s *Subscription) Reads(id string) bool {
 
 // Permitted says whether rights suffice for what the subscription does: to read
 // its streams, to publish to those that answers name, and to use a stream of
-// dead letters that has another name than its own. Of patterns it is enough that
+// dead letters, and a consumer group, that have other names than its own. Of patterns it is enough that
 // there may be such streams: what they select is bounded elsewhere. The code is
 // Forbidden.
 func (s *Subscription) Permitted(r Rights) error {
@@ -228,6 +228,9 @@ func (s *Subscription) Permitted(r Rights) error {
 		if err := c.CheckPattern(ActionPublish, targets); err != nil {
 			return err
 		}
+	}
+	if s.Group != s.ID && !r.MayGroup(ActionSubscribe, s.Group) {
+		return c.RefuseGroup(ActionSubscribe, s.Group)
 	}
 	if s.DeadLetter == s.ID+DeadLetterSuffix {
 		return nil

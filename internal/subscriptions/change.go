@@ -144,6 +144,9 @@ func (s *Store) create(ctx context.Context, r *request) (*stream.Subscription, e
 		key = generateSecret()
 	}
 	sub.Endpoint.Secrets = []stream.Secret{{Key: key}}
+	if err := s.mayTake(ctx, sub); err != nil {
+		return nil, err
+	}
 	begin, err := s.begin(ctx, sub, r.start, nil)
 	if err != nil {
 		return nil, err

@@ -50,6 +50,28 @@ func (s *Store) checkMost(sub *stream.Subscription) error {
 	return nil
 }
 
+// mayTake says whether the caller may have a subscription whose group is called
+// like it: that needs no rule, so another program's group of that name, whose
+// offsets the subscription would overwrite, is refused to who may not use it.
+func (s *Store) mayTake(ctx context.Context, sub *stream.Subscription) error {
+	c := stream.CallerOf(ctx)
+	if c == nil || c.MayGroup(stream.ActionSubscribe, sub.Group) {
+		return nil
+	}
+	committed, err := s.o.Offsets.Committed(ctx, sub.Group)
+	if err != nil {
+		return err
+	}
+	for _, o := range committed {
+		// A subscription's commit, of one that was deleted, is marked with its
+		// topic, which is none of no id.
+		if _, foreign := s.o.Mark(o, stream.Layout{Stream: o.Stream}); foreign {
+			return stream.Errorf(stream.Forbidden, "%s may not use the consumer group %q, in which another program has committed offsets: choose another id, or ask whoever runs the gateway for a rule with the action subscribe and this group in its groups", c.Name, sub.Group)
+		}
+	}
+	return nil
+}
+
 // adopt makes the caller the owner of what nobody owns, and takes over what its
 // credentials say of an owner now. What others own stays theirs.
 func adopt(ctx context.Context, sub *stream.Subscription) error {

@@ -171,3 +171,30 @@ func TestSubscriptionsOfOneOwner(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// The group of a subscription that names none needs no rule, unless it is
+// another program's: then only who may use that gets it.
+func TestGroupsOfOtherPrograms(t *testing.T) {
+	w := newWorld()
+	s := w.gateway(t)
+	alice, bob := callerOf(t, "token:alice", "orders.*", "", ""), callerOf(t, "token:bob", "orders.*", "", "")
+	groups, err := stream.ParsePattern("theirs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	stream.CallerOf(bob).JoinGroups = groups
+	orders := stream.Partition{Stream: "orders.eu"}
+	w.kafka.committed["theirs"] = []stream.GroupOffset{{Partition: orders, Offset: 7}}
+	w.kafka.committed["deleted"] = []stream.GroupOffset{{Partition: orders, Offset: 7, Metadata: "a topic that is gone/3"}}
+	if _, err := s.Create(alice, []byte(minimal+`,"id":"theirs"}`)); stream.CodeOf(err) != stream.Forbidden {
+		t.Errorf("got %v", err)
+	}
+	if _, _, err := s.Put(alice, "theirs", []byte(minimal+`}`), stream.Condition{}); stream.CodeOf(err) != stream.Forbidden {
+		t.Errorf("got %v", err)
+	}
+	for id, who := range map[string]context.Context{"deleted": alice, "free": alice, "theirs": bob} {
+		if _, err := s.Create(who, []byte(minimal+`,"id":"`+id+`"}`)); err != nil {
+			t.Errorf("%s: %v", id, err)
+		}
+	}
+}
