@@ -22,6 +22,7 @@ import (
 	"sluice/internal/embedded"
 	"sluice/internal/httpapi"
 	"sluice/internal/kafka"
+	"sluice/internal/logstream"
 	"sluice/internal/publish"
 	"sluice/internal/quota"
 	"sluice/internal/schemastore"
@@ -62,6 +63,7 @@ type App struct {
 	subscriptions *kafka.Log
 	fleet         *kafka.Fleet
 	draining      atomic.Bool
+	logs          *logstream.Shipper
 	cleanups      cleanups
 }
 
@@ -84,6 +86,9 @@ func New(o Options) (a *App, err error) {
 func (a *App) setup(o Options) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// What publishing passes through logs to local alone: see logstream.
+	local := o.Log
+	o.Log = a.newLogs(o, registry)
 
 	var err error
 	if a.listener, err = net.Listen("tcp", o.Config.Listen); err != nil { //nolint:noctx // ends at once
@@ -91,14 +96,18 @@ func (a *App) setup(o Options) error {
 	}
 	a.cleanups.push("listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
 
-	brokers, err := a.newBrokers(o)
+	brokers, err := a.newBrokers(o.Config, local)
 	if err != nil {
 		return err
 	}
 
 	names := stream.Topics{Prefix: o.Config.TopicPrefix}
+	traces, err := a.newTracing(o, names, registry)
+	if err != nil {
+		return err
+	}
 	if a.cluster, err = kafka.NewCluster(kafka.ClusterOptions{
-		Kafka: brokers, Group: names.Internal(readersGroup), IsolationLevel: o.Config.IsolationLevel, Log: o.Log, Registerer: registry,
+		Kafka: brokers, Group: names.Internal(readersGroup), IsolationLevel: o.Config.IsolationLevel, Log: local, Registerer: registry,
 	}); err != nil {
 		return err
 	}
@@ -119,7 +128,7 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("producer", producer.Close)
 	identities := a.newIdentities(o.Config, producer, registry)
 
-	store := schemastore.New(o.Log, func(state stream.State) schemastore.Log {
+	store := schemastore.New(local, func(state stream.State) schemastore.Log {
 		a.schemas = kafka.NewLog(kafka.LogOptions{
 			Topic: names.Internal(schemasLog), Cluster: a.cluster, Producer: producer, Admin: admin,
 		}, state)
@@ -129,12 +138,13 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
 
 	streams := catalog.New(catalog.Options{
-		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: store, Names: names, Producer: announced{producer, identities},
-		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
+		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: builtIn{store}, Names: names, Producer: announced{producer, identities},
+		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: local,
 	})
 	publisher := publish.New(publish.Options{
-		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Log: o.Log, Registerer: registry,
+		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Tracer: traces.publish, Log: local, Registerer: registry,
 	})
+	a.startLogs(publisher, streams, store)
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
@@ -145,32 +155,34 @@ func (a *App) setup(o Options) error {
 	push, err := a.newPush(pushing{
 		config: o.Config, names: names, log: o.Log, registry: registry, version: o.Version, admin: admin, producer: producer,
 		readers: a.reading.readers, offsets: a.reading.offsets, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
+		tracer: traces.webhook,
 	})
 	if err != nil {
 		return err
 	}
+	registry.MustRegister(newReadiness(a))
 	return a.newHTTP(callers, httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		MetricsApart: o.Config.AdminListen != "",
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
-		AllowOrigins: o.Config.CORS.AllowOrigins,
-		WarnPlain:    callers != nil && plainBehindProxies(o.Config),
-		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
+		AllowOrigins: o.Config.CORS.AllowOrigins, AccessContext: accessContext(o.Config.Log),
+		WarnPlain:  callers != nil && plainBehindProxies(o.Config),
+		AutoCommit: o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, GroupAdmin: a.reading.groupAdmin(push.Group, o.Log), Filters: a.reading.filters,
-		Subscriptions: push, Readiness: a,
+		Subscriptions: push, Readiness: a, Tracer: traces.http,
 		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
 }
 
 // newBrokers says how to reach Kafka, and starts the embedded broker if it is
 // that one.
-func (a *App) newBrokers(o Options) (kafka.Options, error) {
-	brokers := kafkaOptions(o.Config)
-	if !o.Config.Embedded {
+func (a *App) newBrokers(c config.Config, log *slog.Logger) (kafka.Options, error) {
+	brokers := kafkaOptions(c)
+	if !c.Embedded {
 		return brokers, nil
 	}
-	broker, err := embedded.Start(embedded.Options{DataDir: o.Config.DataDir, Log: o.Log})
+	broker, err := embedded.Start(embedded.Options{DataDir: c.DataDir, Log: log})
 	if err != nil {
 		return brokers, fmt.Errorf("start the embedded broker: %w", err)
 	}

@@ -40,6 +40,7 @@ type Server struct {
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does
 	Log             Log      `yaml:"log"`              // what is logged, and how
 	Metrics         Metrics  `yaml:"metrics"`          // what of many has metrics of its own
+	Tracing         Tracing  `yaml:"tracing"`          // where traces go
 }
 
 // Metrics bounds the labels of metrics.
@@ -71,8 +72,12 @@ type Limits struct {
 
 // Log says what is logged, and how.
 type Log struct {
-	Level  string `yaml:"level"`  // debug, info, warn or error
-	Format string `yaml:"format"` // text, json, or auto: text on a terminal
+	Level        string `yaml:"level"`         // debug, info, warn or error
+	Format       string `yaml:"format"`        // text, json, or auto: text on a terminal
+	Stream       string `yaml:"stream"`        // which also gets it; "": none
+	StreamLevel  string `yaml:"stream_level"`  // the level of what the stream gets
+	StreamAccess bool   `yaml:"stream_access"` // the stream gets the lines of requests, too
+	Queue        int    `yaml:"queue"`         // records that may wait for the stream
 }
 
 // Kafka says how to reach Kafka and as whom, in Kafka's words.
@@ -222,7 +227,7 @@ func Default() Config {
 			},
 			KeepAlive:       Duration(15 * time.Second),
 			ShutdownTimeout: Duration(20 * time.Second),
-			Log:             Log{Level: "info", Format: "auto"},
+			Log:             Log{Level: "info", Format: "auto", StreamLevel: "info", Queue: 10_000},
 			Metrics:         Metrics{Subscriptions: 200},
 		},
 		Security: Security{

@@ -89,7 +89,7 @@ func TestEveryFlag(t *testing.T) {
 func TestEveryVariable(t *testing.T) {
 	for _, key := range keysOf("", reflect.TypeFor[config.Config]()) {
 		env := map[string]string{}
-		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted", "10.0.0.0/8", "optional", "PLAIN", `[{"name": "a"}]`, `[{"actions": ["a"]}]`, strings.Repeat("A", 43) + "="} {
+		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted", "10.0.0.0/8", "optional", "PLAIN", "0.5", `[{"name": "a"}]`, `[{"actions": ["a"]}]`, strings.Repeat("A", 43) + "="} {
 			env[config.EnvName(key)] = text
 			inv, problems := load(t, nil, env, "")
 			before, _ := config.Default().Dump()

@@ -30,7 +30,11 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 	if published || strings.HasPrefix(route, "/health/") || route == "/metrics" {
 		level = slog.LevelDebug
 	}
-	if !a.Log.Enabled(r.Context(), level) {
+	ctx := r.Context()
+	if a.AccessContext != nil {
+		ctx = a.AccessContext(ctx, pathParam(r, "stream")+pathParam(r, "pattern")) // a route has one of them, or none
+	}
+	if !a.Log.Enabled(ctx, level) {
 		return
 	}
 	attrs := []slog.Attr{
@@ -54,7 +58,7 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 	if x.kind != "" {
 		attrs = append(attrs, slog.String("kind", string(x.kind)))
 	}
-	a.Log.LogAttrs(r.Context(), level, "request", attrs...)
+	a.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // routeOf gives the pattern of the request's route, and "unmatched" where

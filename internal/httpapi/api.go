@@ -185,6 +185,11 @@ type Options struct {
 	LoopbackOnly bool
 	AllowedHosts []string // host names, without port; optional
 
+	// AccessContext gives the context with which the line of a request is logged;
+	// streams are those that the path names, by their id or a pattern. nil: the
+	// request's.
+	AccessContext func(ctx context.Context, streams string) context.Context
+
 	// Auth says who callers are; nil: nobody is asked, everybody may do
 	// everything.
 	Auth Auth
@@ -225,6 +230,9 @@ type Options struct {
 	Readiness    Readiness
 	Brokers      Brokers
 	Storage      Storage
+
+	// Tracer traces requests; nil: nothing is traced.
+	Tracer Tracer
 
 	// Console is the web page at /; nil: there is none.
 	Console Console

@@ -30,7 +30,7 @@ const publishRoute = "/streams/{stream}"
 // routes is the whole map of the API.
 func (a *api) routes() *chi.Mux {
 	m := chi.NewRouter()
-	m.Use(begin, a.accessLog, a.measure, a.recoverPanic, secure, a.checkHost, a.allowOrigins, a.checkOrigin, escapedRoute)
+	m.Use(begin, a.trace, a.accessLog, a.measure, a.recoverPanic, secure, a.checkHost, a.allowOrigins, a.checkOrigin, escapedRoute)
 	m.NotFound(a.metered(access{}, a.handle(notFound)))
 	m.MethodNotAllowed(a.metered(access{}, a.handle(methodNotAllowed(m))))
 

@@ -27,13 +27,7 @@ type metrics struct {
 	renewals prometheus.Counter
 	refused  prometheus.Gauge
 
-	queueRecords *prometheus.GaugeVec
-	queueBytes   *prometheus.GaugeVec
-	roundTrip    *prometheus.GaugeVec
-	inFlight     *prometheus.GaugeVec
-	throttle     *prometheus.GaugeVec
-	sentBytes    *prometheus.GaugeVec
-	connects     *prometheus.GaugeVec
+	clients *clients // what librdkafka measures by itself
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -41,6 +35,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Namespace: "sluice", Subsystem: "kafka", Name: name, Help: help}, labels)
 	}
+	clients := newClients()
+	reg.MustRegister(clients)
 	return &metrics{
 		reachable: f.NewGauge(prometheus.GaugeOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "reachable", Help: "1 while a broker answers.",
@@ -72,13 +68,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		refused: f.NewGauge(prometheus.GaugeOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "credentials_refused", Help: "1 while the credentials on disk are not used, for something is wrong with them.",
 		}),
-		queueRecords: gauge("client_queue_records", "Records in librdkafka's queues.", "client"),
-		queueBytes:   gauge("client_queue_bytes", "Bytes of the records in librdkafka's queues.", "client"),
-		roundTrip:    gauge("broker_round_trip_seconds", "Median round trip to the broker within the last statistics interval.", "client", "broker"),
-		inFlight:     gauge("broker_requests_in_flight", "Requests awaiting the broker's answer.", "client", "broker"),
-		throttle:     gauge("broker_throttle_seconds", "Median throttling by the broker within the last statistics interval.", "client", "broker"),
-		sentBytes:    gauge("broker_sent_bytes", "Bytes sent to the broker since the client was made.", "client", "broker"),
-		connects:     gauge("broker_connects", "Connection attempts to the broker since the client was made.", "client", "broker"),
+		clients: clients,
 	}
 }
 

@@ -320,7 +320,8 @@ func TestEnqueueWaitsWhileOverloaded(t *testing.T) {
 	}
 }
 
-// A full queue is told at once to who publishes one record.
+// A full queue is told at once to who publishes one record, and to who does not
+// want to wait.
 func TestPublishDoesNotWaitWhileOverloaded(t *testing.T) {
 	sent := 0
 	p := &parts{send: func(*stream.Message, func(stream.Report, error)) error {
@@ -329,7 +330,10 @@ func TestPublishDoesNotWaitWhileOverloaded(t *testing.T) {
 	}}
 	_, err := p.publisher(t).Publish(t.Context(), record())
 	wantError(t, err, stream.Overloaded, stream.NotStored)
-	if sent != 1 {
+	hasty := record()
+	hasty.NoWait = true
+	wantError(t, p.publisher(t).Enqueue(t.Context(), hasty, nil), stream.Overloaded, stream.NotStored)
+	if sent != 2 {
 		t.Errorf("sent %d times", sent)
 	}
 }
