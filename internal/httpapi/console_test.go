@@ -106,3 +106,19 @@ func TestCaller(t *testing.T) {
 	}
 	g.do(t, "GET /caller?x=1", "", "Authorization: Bearer publisher").wantProblem(t, stream.InvalidRequest, 400)
 }
+
+// A page's script that is refused gets no challenge of Basic, which the browser
+// would answer with a dialog of its own; everybody else does.
+func TestPagesAreNotAskedForPasswords(t *testing.T) {
+	g := withPasswords(t)
+	for header, want := range map[string]int{"Sec-Fetch-Dest: empty": 1, "Sec-Fetch-Dest: document": 2, "X-Other: 1": 2} {
+		res := g.do(t, "GET /caller", "", header)
+		p := res.wantProblem(t, stream.Unauthenticated, 401)
+		if got := res.Header.Values("WWW-Authenticate"); len(got) != want {
+			t.Errorf("%s: %q", header, got)
+		}
+		if !strings.Contains(p.Detail, "Basic") {
+			t.Errorf("the console does not learn that passwords are taken: %s", p.Detail)
+		}
+	}
+}
