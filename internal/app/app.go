@@ -22,7 +22,9 @@ import (
 	"sluice/internal/embedded"
 	"sluice/internal/httpapi"
 	"sluice/internal/kafka"
+	"sluice/internal/logstream"
 	"sluice/internal/publish"
+	"sluice/internal/quota"
 	"sluice/internal/schemastore"
 	"sluice/internal/stream"
 	"sluice/internal/tlsconf"
@@ -53,12 +55,15 @@ type App struct {
 	schemas  *kafka.Log
 	reading  reading
 
+	quotas *quota.Book // nil: there are none
+
 	admin         *http.Server // of health and metrics alone; nil: there is none
 	adminListener net.Listener
 
 	subscriptions *kafka.Log
 	fleet         *kafka.Fleet
 	draining      atomic.Bool
+	logs          *logstream.Shipper
 	cleanups      cleanups
 }
 
@@ -81,6 +86,9 @@ func New(o Options) (a *App, err error) {
 func (a *App) setup(o Options) error {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	// What publishing passes through logs to local alone: see logstream.
+	local := o.Log
+	o.Log = a.newLogs(o, registry)
 
 	var err error
 	if a.listener, err = net.Listen("tcp", o.Config.Listen); err != nil { //nolint:noctx // ends at once
@@ -88,17 +96,22 @@ func (a *App) setup(o Options) error {
 	}
 	a.cleanups.push("listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
 
-	brokers, err := a.newBrokers(o)
+	brokers, err := a.newBrokers(o.Config, local)
 	if err != nil {
 		return err
 	}
 
 	names := stream.Topics{Prefix: o.Config.TopicPrefix}
+	traces, err := a.newTracing(o, names, registry)
+	if err != nil {
+		return err
+	}
 	if a.cluster, err = kafka.NewCluster(kafka.ClusterOptions{
-		Kafka: brokers, Group: names.Internal(readersGroup), IsolationLevel: o.Config.IsolationLevel, Log: o.Log, Registerer: registry,
+		Kafka: brokers, Group: names.Internal(readersGroup), IsolationLevel: o.Config.IsolationLevel, Log: local, Registerer: registry,
 	}); err != nil {
 		return err
 	}
+	a.quotas = newQuotas(o.Config.Quotas, registry)
 	a.cleanups.push("kafka client", func(context.Context) error { a.cluster.Close(); return nil })
 
 	admin := kafka.NewAdmin(a.cluster, o.Config.ReplicationFactor)
@@ -113,8 +126,9 @@ func (a *App) setup(o Options) error {
 		return err
 	}
 	a.cleanups.push("producer", producer.Close)
+	identities := a.newIdentities(o.Config, producer, registry)
 
-	store := schemastore.New(o.Log, func(state stream.State) schemastore.Log {
+	store := schemastore.New(local, func(state stream.State) schemastore.Log {
 		a.schemas = kafka.NewLog(kafka.LogOptions{
 			Topic: names.Internal(schemasLog), Cluster: a.cluster, Producer: producer, Admin: admin,
 		}, state)
@@ -124,46 +138,51 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
 
 	streams := catalog.New(catalog.Options{
-		Topics: admin, Bindings: store, Schemas: store, Names: names, Producer: producer,
-		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
+		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: builtIn{store}, Names: names, Producer: announced{producer, identities},
+		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: local,
 	})
 	publisher := publish.New(publish.Options{
-		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Log: o.Log, Registerer: registry,
+		Catalog: streams, Schemas: store, Producer: producer, Timeout: publishTimeout, Tracer: traces.publish, Log: local, Registerer: registry,
 	})
+	a.startLogs(publisher, streams, store)
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
-	callers, err := a.newAuth(o.Config, o.Log, registry)
+	callers, err := a.newAuth(o.Config, passThrough(o.Config, identities), registry)
 	if err != nil {
 		return err
 	}
 	push, err := a.newPush(pushing{
 		config: o.Config, names: names, log: o.Log, registry: registry, version: o.Version, admin: admin, producer: producer,
 		readers: a.reading.readers, offsets: a.reading.offsets, hub: a.reading.feeds.Hub, filters: a.reading.filters, publisher: publisher, rights: rightsOf(callers),
+		tracer: traces.webhook,
 	})
 	if err != nil {
 		return err
 	}
+	registry.MustRegister(newReadiness(a))
 	return a.newHTTP(callers, httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
 		MetricsApart: o.Config.AdminListen != "",
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
-		AllowOrigins: o.Config.CORS.AllowOrigins,
-		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
+		AllowOrigins: o.Config.CORS.AllowOrigins, AccessContext: accessContext(o.Config.Log),
+		WarnPlain:  callers != nil && plainBehindProxies(o.Config),
+		AutoCommit: o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, GroupAdmin: a.reading.groupAdmin(push.Group, o.Log), Filters: a.reading.filters,
-		Subscriptions: push, Readiness: a,
+		Subscriptions: push, Readiness: a, Tracer: traces.http,
+		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
 }
 
 // newBrokers says how to reach Kafka, and starts the embedded broker if it is
 // that one.
-func (a *App) newBrokers(o Options) (kafka.Options, error) {
-	brokers := kafkaOptions(o.Config)
-	if !o.Config.Embedded {
+func (a *App) newBrokers(c config.Config, log *slog.Logger) (kafka.Options, error) {
+	brokers := kafkaOptions(c)
+	if !c.Embedded {
 		return brokers, nil
 	}
-	broker, err := embedded.Start(embedded.Options{DataDir: o.Config.DataDir, Log: o.Log})
+	broker, err := embedded.Start(embedded.Options{DataDir: c.DataDir, Log: log})
 	if err != nil {
 		return brokers, fmt.Errorf("start the embedded broker: %w", err)
 	}
@@ -174,7 +193,10 @@ func (a *App) newBrokers(o Options) (kafka.Options, error) {
 
 // newHTTP makes what serves the API, and has it drained.
 func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
-	guard(&api, callers)
+	guard(&api, callers, a.config.Auth.PassThrough.Basic != "")
+	if err := a.limitCallers(&api); err != nil {
+		return err
+	}
 	if err := a.openAdmin(api); err != nil {
 		return err
 	}
@@ -302,8 +324,8 @@ func (a *App) Ready() []httpapi.Check {
 	}
 	return []httpapi.Check{
 		reach,
-		check("schemas", a.schemas.Ready(), "the log of schemas has been read to its end"),
-		check("subscriptions", a.subscriptions.Ready(), "the log of subscriptions has been read to its end"),
+		logCheck("schemas", a.schemas, httpapi.CanPublish, httpapi.CanManage),
+		logCheck("subscriptions", a.subscriptions, httpapi.CanDeliver),
 		a.deliveries(),
 		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
@@ -312,12 +334,24 @@ func (a *App) Ready() []httpapi.Check {
 // deliveries says whether Kafka lets the gateway push to webhooks. It publishes
 // and reads all the same, so it is ready without.
 func (a *App) deliveries() httpapi.Check {
-	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true}
+	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true, For: []httpapi.Ability{httpapi.CanDeliver}}
 	if err := a.fleet.Trouble(); err != nil {
 		c.OK = false
 		if e, ok := errors.AsType[*stream.Error](err); ok {
 			c.Detail = e.Message
 		}
+	}
+	return c
+}
+
+// logCheck says whether a log of the gateway's own state can be read. While it
+// begins, nothing can be done. A log that Kafka denies takes away only what
+// needs it.
+func logCheck(name string, log *kafka.Log, needed ...httpapi.Ability) httpapi.Check {
+	c := check(name, log.Ready(), "the log of "+name+" has been read to its end")
+	problem, known := errors.AsType[*stream.Error](log.Problem())
+	if known && problem.Code == stream.Forbidden {
+		return httpapi.Check{Name: name, Detail: problem.Message, For: needed}
 	}
 	return c
 }

@@ -44,7 +44,8 @@ type pushing struct {
 	hub       *follow.Hub
 	filters   *filter.Compiler
 	publisher *publish.Publisher
-	rights    rights // of the owners
+	rights    rights         // of the owners
+	tracer    webhook.Tracer // nil: nothing is traced
 }
 
 // newPush builds what pushes records to webhooks, in the order of its
@@ -63,13 +64,14 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 		return nil, err
 	}
 	sender := webhook.New(webhook.Options{
-		Version: p.version, AllowNetworks: networks, Proxy: proxy, DecodeLine: httpapi.DecodeAnswerLine, Logger: p.log, Registerer: p.registry,
+		Version: p.version, AllowNetworks: networks, Proxy: proxy, DecodeLine: httpapi.DecodeAnswerLine, Tracer: p.tracer, Logger: p.log, Registerer: p.registry,
 	})
 	a.cleanups.push("webhook connections", func(context.Context) error { sender.Close(); return nil })
 
 	store, err := subscriptions.New(subscriptions.Options{
 		Log: p.log, Topics: p.names, Streams: p.readers, Offsets: p.offsets, Filters: p.filters, Sender: sender,
 		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys, Blocked: func() error { return a.fleet.Trouble() },
+		Most: a.subscriptionsOf(),
 		Open: func(state stream.State) subscriptions.Log {
 			a.subscriptions = kafka.NewLog(kafka.LogOptions{
 				Topic: p.names.Internal(subscriptionsLog), Partitions: shares, Cluster: a.cluster, Producer: p.producer, Admin: p.admin,
@@ -91,7 +93,7 @@ func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sen
 	o := newOwner(store, p.rights, p.log)
 	o.forget = p.offsets.Forget
 	o.engine = delivery.New(delivery.Options{
-		Sender: permittedSender{sender, p.rights}, Pages: p.hub, Offsets: p.offsets,
+		Sender: quietSender{permittedSender{sender, p.rights}, p.config.Log.Stream}, Pages: p.hub, Offsets: p.offsets,
 		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher, p.rights}, Pauser: pauser{store},
 		Allowed: func() bool { return o.fleet.Alive() },
 		Filter:  p.filters.Compile,

@@ -22,6 +22,7 @@ type Options struct {
 	Tokens       []Token // their names are different
 	OIDC         *OIDC   // whose JSON Web Tokens are taken; nil: nobody's
 	Certificates bool    // client certificates are principals
+	PassThrough  PassThrough
 	Rules        []Rule
 	EventKeys    [][]byte // of EventKeySize each, seal event tokens: the first one those made from now on. None: one is made up, and they are good only here
 	Log          *slog.Logger
@@ -77,6 +78,9 @@ func (a *Auth) Bearer(ctx context.Context, token string) (*stream.Caller, error)
 	if a.issuer != nil && looksLikeJWT(token) {
 		return a.issued(ctx, token)
 	}
+	if a.o.PassThrough.Bearer && looksLikeJWT(token) {
+		return a.passed(ctx, token)
+	}
 	a.metrics.refused(methodToken)
 	return nil, unknownToken()
 }
@@ -96,8 +100,12 @@ func (a *Auth) issued(ctx context.Context, token string) (*stream.Caller, error)
 		}
 		return nil, unknownToken().Because(err)
 	}
-	a.metrics.accepted(methodOIDC)
 	c := a.caller(p)
+	if err := a.lend(c, token); err != nil {
+		a.metrics.refused(methodOIDC)
+		return nil, unknownToken().Because(err)
+	}
+	a.metrics.accepted(methodOIDC)
 	c.Expires = expires
 	return c, nil
 }
@@ -128,6 +136,7 @@ func (a *Auth) Rights(p stream.Principal) stream.Rights {
 	case token && slices.ContainsFunc(a.o.Tokens, func(t Token) bool { return t.Name == name }):
 	case strings.HasPrefix(p.Name, kindCert) && a.o.Certificates:
 	case strings.HasPrefix(p.Name, kindOIDC) && a.issuer != nil:
+	case strings.HasPrefix(p.Name, kindUser) && a.o.PassThrough.on():
 	default:
 		return stream.Rights{}
 	}

@@ -32,11 +32,14 @@ type Server struct {
 	Embedded        bool     `yaml:"embedded"`         // run a broker inside the gateway
 	DataDir         string   `yaml:"data_dir"`         // where the embedded broker keeps its data
 	CORS            CORS     `yaml:"cors"`             // which web pages may use the API
+	TrustedProxies  []string `yaml:"trusted_proxies"`  // CIDR or addresses, whose Forwarded and X-Forwarded-* are believed
+	Quotas          Quotas   `yaml:"quotas"`           // what each principal and each address may use
 	Limits          Limits   `yaml:"limits"`           // what one request may hold, and all readers together
 	KeepAlive       Duration `yaml:"keep_alive"`       // without events, after which an event stream says that it lives
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does
 	Log             Log      `yaml:"log"`              // what is logged, and how
 	Metrics         Metrics  `yaml:"metrics"`          // what of many has metrics of its own
+	Tracing         Tracing  `yaml:"tracing"`          // where traces go
 }
 
 // Metrics bounds the labels of metrics.
@@ -68,8 +71,12 @@ type Limits struct {
 
 // Log says what is logged, and how.
 type Log struct {
-	Level  string `yaml:"level"`  // debug, info, warn or error
-	Format string `yaml:"format"` // text, json, or auto: text on a terminal
+	Level        string `yaml:"level"`         // debug, info, warn or error
+	Format       string `yaml:"format"`        // text, json, or auto: text on a terminal
+	Stream       string `yaml:"stream"`        // which also gets it; "": none
+	StreamLevel  string `yaml:"stream_level"`  // the level of what the stream gets
+	StreamAccess bool   `yaml:"stream_access"` // the stream gets the lines of requests, too
+	Queue        int    `yaml:"queue"`         // records that may wait for the stream
 }
 
 // Kafka says how to reach Kafka and as whom, in Kafka's words.
@@ -218,12 +225,15 @@ func Default() Config {
 			},
 			KeepAlive:       Duration(15 * time.Second),
 			ShutdownTimeout: Duration(20 * time.Second),
-			Log:             Log{Level: "info", Format: "auto"},
+			Log:             Log{Level: "info", Format: "auto", StreamLevel: "info", Queue: 10_000},
 			Metrics:         Metrics{Subscriptions: 200},
 		},
 		Security: Security{
-			TLS:  TLS{ClientAuth: "none"},
-			Auth: Auth{OIDC: OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"}},
+			TLS: TLS{ClientAuth: "none"},
+			Auth: Auth{
+				OIDC:        OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"},
+				PassThrough: PassThrough{Producers: 50, Idle: Duration(5 * time.Minute)},
+			},
 		},
 		Kafka:  Kafka{BootstrapServers: []string{"localhost:9092"}},
 		Client: Client{APIVersion: "auto"},

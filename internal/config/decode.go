@@ -221,6 +221,12 @@ func setText(v reflect.Value, text string) error {
 			return errors.New("it is a whole number")
 		}
 		v.SetInt(n)
+	case reflect.Float64:
+		n, err := strconv.ParseFloat(text, 64)
+		if err != nil {
+			return errors.New("it is a number")
+		}
+		v.SetFloat(n)
 	case reflect.Pointer:
 		p := reflect.New(v.Type().Elem())
 		if err := setText(p.Elem(), text); err != nil {

@@ -19,6 +19,7 @@ const (
 	maxPublishTimeout = 24 * time.Hour
 	maxReplication    = 1<<15 - 1
 	maxPartitions     = 1_000_000
+	maxLogQueue       = 1_000_000
 )
 
 // Validate gives all that is wrong with the configuration by itself, in the
@@ -30,10 +31,12 @@ func (c Config) Validate() Problems {
 	c.checkSecurity(&problems)
 	c.checkHosts(&problems)
 	c.checkOrigins(&problems)
+	c.checkQuotas(&problems)
 	c.checkEmbedded(&problems)
 	c.checkLimits(&problems)
 	c.checkReaders(&problems)
 	c.checkLog(&problems)
+	c.checkTracing(&problems)
 	c.checkStreams(&problems)
 	if c.Metrics.Subscriptions < 0 {
 		problems.Add("metrics.subscriptions", "it is 0 or more")
@@ -156,11 +159,20 @@ func (c Config) checkReaders(problems *Problems) {
 }
 
 func (c Config) checkLog(problems *Problems) {
-	if !slices.Contains([]string{"debug", "info", "warn", "error"}, c.Log.Level) {
-		problems.Add("log.level", "it is debug, info, warn or error")
+	for key, level := range map[string]string{"log.level": c.Log.Level, "log.stream_level": c.Log.StreamLevel} {
+		if !slices.Contains([]string{"debug", "info", "warn", "error"}, level) {
+			problems.Add(key, "it is debug, info, warn or error")
+		}
 	}
 	if !slices.Contains([]string{"text", "json", "auto"}, c.Log.Format) {
 		problems.Add("log.format", "it is text, json or auto")
+	}
+	err := stream.Topics{Prefix: c.TopicPrefix}.CheckID(c.Log.Stream)
+	if e := (*stream.Error)(nil); c.Log.Stream != "" && errors.As(err, &e) {
+		problems.Add("log.stream", "no stream can have this id: %s", e.Message)
+	}
+	if c.Log.Queue < 1 || c.Log.Queue > maxLogQueue {
+		problems.Add("log.queue", "it is from 1 to %d", maxLogQueue)
 	}
 }
 

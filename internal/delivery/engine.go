@@ -133,6 +133,7 @@ func New(o Options) *Engine {
 		end:     make(chan struct{}),
 		owned:   map[string]*owned{},
 	}
+	e.measure(o.Registerer)
 	e.upkeep.Go(e.keepUp)
 	ctx, stop := context.WithCancel(context.Background())
 	e.stopLag = stop

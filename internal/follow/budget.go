@@ -1,6 +1,11 @@
 package follow
 
-import "sync"
+import (
+	"sync"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/promauto"
+)
 
 // leastPage is the smallest page, in bytes, and mostPage the largest. A
 // follower begins with firstPage.
@@ -49,4 +54,17 @@ func (b *budget) give(n int) {
 		close(b.wake)
 		b.wake = nil
 	}
+}
+
+// measure has what is reserved measured when it is asked for.
+func (b *budget) measure(reg prometheus.Registerer) {
+	gauge := func(name, help string, now func() int) {
+		promauto.With(reg).NewGaugeFunc(prometheus.GaugeOpts{Namespace: "sluice", Subsystem: "follow", Name: name, Help: help}, func() float64 { return float64(now()) })
+	}
+	gauge("catch_up_bytes", "Bytes of memory for pages of followers that are behind, in use.", func() int {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.total - b.free
+	})
+	gauge("catch_up_limit_bytes", "Bytes of memory for such pages (limits.catch_up_bytes).", func() int { return b.total })
 }

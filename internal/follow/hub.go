@@ -124,7 +124,7 @@ type Hub struct {
 func New(o Options) *Hub {
 	ctx, end := context.WithCancel(context.Background())
 	drain, endDrain := context.WithCancel(ctx)
-	return &Hub{
+	h := &Hub{
 		kafka:    o.Kafka,
 		openTail: o.OpenTail,
 		max:      or(o.Followers, defaultFollowers),
@@ -144,6 +144,8 @@ func New(o Options) *Hub {
 		recent:   recent{runs: map[runKey]*run{}},
 		asking:   make(chan struct{}, questions),
 	}
+	h.pages.measure(o.Registerer)
+	return h
 }
 
 func or(n, otherwise int) int {

@@ -30,7 +30,11 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 	if published || strings.HasPrefix(route, "/health/") || route == "/metrics" {
 		level = slog.LevelDebug
 	}
-	if !a.Log.Enabled(r.Context(), level) {
+	ctx := r.Context()
+	if a.AccessContext != nil {
+		ctx = a.AccessContext(ctx, pathParam(r, "stream")+pathParam(r, "pattern")) // a route has one of them, or none
+	}
+	if !a.Log.Enabled(ctx, level) {
 		return
 	}
 	attrs := []slog.Attr{
@@ -42,13 +46,19 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 		slog.Float64("duration_ms", math.Round(float64(took)/float64(time.Microsecond))/1000),
 		slog.String("request_id", x.id),
 	}
+	if client := a.sender(x, r).client; client.IsValid() {
+		attrs = append(attrs, slog.String("client", client.String()))
+	}
 	if x.caller != nil {
 		attrs = append(attrs, slog.String("principal", x.caller.Name))
 	}
 	if x.code != "" {
 		attrs = append(attrs, slog.String("code", string(x.code)))
 	}
-	a.Log.LogAttrs(r.Context(), level, "request", attrs...)
+	if x.kind != "" {
+		attrs = append(attrs, slog.String("kind", string(x.kind)))
+	}
+	a.Log.LogAttrs(ctx, level, "request", attrs...)
 }
 
 // routeOf gives the pattern of the request's route, and "unmatched" where

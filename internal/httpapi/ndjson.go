@@ -68,10 +68,14 @@ func (a *api) publishLines(x *exchange, r *http.Request, id string) error {
 }
 
 // publishMany stores the records of the source, and answers in the form that
-// the client accepts: all results at the end, or each at once.
+// the client accepts: all results at the end, or each at once; or, without
+// waiting for Kafka, those of the records that are refused.
 func (a *api) publishMany(x *exchange, r *http.Request, id string, src source) error {
 	if negotiate(r.Header["Accept"], "application/json", "application/x-ndjson") == "application/x-ndjson" {
 		return a.streamResults(x, r, id, src)
+	}
+	if prefersAsync(r.Header["Prefer"]) {
+		return a.publishManyAsync(x, r, id, src)
 	}
 	res := &results{limit: a.Limits.Results}
 	b := a.newBatch(x, id, src, res)
@@ -192,12 +196,7 @@ func (b *batch) queue(ctx context.Context, s *slot, readErr error) error {
 		s.rec.Stream = b.stream
 		err = b.source.decode(s.buf, &s.rec)
 	}
-	switch {
-	case errors.Is(err, errLineTooLong):
-		err = stream.Errorf(stream.TooLarge, "the line is longer than %s: the limit of one record and some room for key and headers", sizeInWords(b.api.Limits.Record+lineRoom))
-	case err == nil && len(s.rec.Data) > b.api.Limits.Record:
-		err = stream.Errorf(stream.TooLarge, "the data is larger than %s, the limit of one record", sizeInWords(b.api.Limits.Record))
-	case err == nil:
+	if err = b.api.fits(s, err); err == nil {
 		s.queued, s.rec.Newest = true, &b.newest
 		if err = b.api.Publisher.Enqueue(ctx, &s.rec, s.done); err == nil {
 			return nil

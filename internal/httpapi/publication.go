@@ -58,7 +58,7 @@ func (a *api) readPublication(x *exchange, r *http.Request, p *publication, form
 	if err := p.readParameters(r); err != nil {
 		return err
 	}
-	if err := p.readHeaders(r.Header); err != nil {
+	if err := p.readHeaders(r.Header, a.Tracer != nil); err != nil {
 		return err
 	}
 	limit := sizeLimit{a.Limits.Record, "one record"}
@@ -145,8 +145,8 @@ const recordHeaderPrefix = "Kafka-Header-"
 
 // readHeaders takes over the record's headers, sorted by name, because
 // net/http does not keep the order of different names; those of one name stay
-// in the order they came.
-func (p *publication) readHeaders(h http.Header) error {
+// in the order they came. What is traced gets its place in the trace later.
+func (p *publication) readHeaders(h http.Header, traced bool) error {
 	headers := p.rec.Headers[:0]
 	for name, values := range h {
 		short, found := strings.CutPrefix(name, recordHeaderPrefix)
@@ -161,7 +161,7 @@ func (p *publication) readHeaders(h http.Header) error {
 			headers = append(headers, stream.Header{Name: lower, Value: []byte(v)})
 		}
 	}
-	headers = appendTrace(headers, h)
+	headers = appendTrace(headers, h, traced)
 	slices.SortStableFunc(headers, func(a, b stream.Header) int { return strings.Compare(a.Name, b.Name) })
 	p.rec.Headers = headers
 	return nil
@@ -193,14 +193,16 @@ func checkHeaderName(name string) error {
 
 // appendTrace passes on the W3C trace context of the request, where the record
 // headers do not have their own. Lists that were split over several lines are
-// joined; a second traceparent makes the first one void, by the standard.
-func appendTrace(headers []stream.Header, h http.Header) []stream.Header {
+// joined; a second traceparent makes the first one void, by the standard. Of a
+// request that is traced it is the baggage alone: the record's place in the trace
+// is another one.
+func appendTrace(headers []stream.Header, h http.Header, traced bool) []stream.Header {
 	for _, t := range [...]struct{ http, record string }{
 		{"Traceparent", "traceparent"}, {"Tracestate", "tracestate"}, {"Baggage", "baggage"},
 	} {
 		values := h[t.http]
 		own := slices.ContainsFunc(headers, func(r stream.Header) bool { return r.Name == t.record })
-		if len(values) == 0 || own || t.http == "Traceparent" && len(values) > 1 {
+		if len(values) == 0 || own || traced && t.http != "Baggage" || t.http == "Traceparent" && len(values) > 1 {
 			continue
 		}
 		headers = append(headers, stream.Header{Name: t.record, Value: []byte(strings.Join(values, ","))})

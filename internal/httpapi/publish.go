@@ -21,11 +21,8 @@ func (a *api) publish(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	switch format {
-	case formatNDJSON:
-		return a.publishLines(x, r, id)
-	case formatEventBatch:
-		return a.publishEvents(x, r, id)
+	if format == formatNDJSON || format == formatEventBatch {
+		return a.publishBatch(x, r, id, format)
 	}
 	p := a.publications.Get().(*publication)
 	p.rec.Stream, p.rec.Partition = id, stream.AnyPartition
@@ -61,6 +58,7 @@ func (a *api) publishOne(x *exchange, r *http.Request, p *publication, format bo
 // then shows in the metrics and the log alone.
 func (a *api) publishAsync(x *exchange, r *http.Request, p *publication) error {
 	ctx, id, requestID := context.WithoutCancel(r.Context()), p.rec.Stream, x.id
+	p.rec.NoWait = true
 	err := a.Publisher.Enqueue(r.Context(), &p.rec, func(_ stream.Report, err error) {
 		a.release(p)
 		if err != nil {

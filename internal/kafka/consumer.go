@@ -46,6 +46,20 @@ func (c *Cluster) consumerAs(i *identity, own ckafka.ConfigMap) (*ckafka.Consume
 	return consumer, nil
 }
 
+// consumerStatistics is how often consumers tell their statistics, in
+// milliseconds: what they tell grows with the partitions that they read.
+const consumerStatistics = 15_000
+
+// statisticsInterval is for consumers that somebody polls all the time: what
+// the others tell would pile up.
+func (c *Cluster) statisticsInterval() ckafka.ConfigValue {
+	configured, err := c.creds.options().clientConfig()
+	if interval, set := configured["statistics.interval.ms"]; err == nil && set {
+		return interval
+	}
+	return consumerStatistics
+}
+
 // hush leaves out a consumer's log lines, unless somebody has asked for lines:
 // for them a thread of each consumer would ask ten times a second whether there
 // are any. What goes wrong comes as an event too, and the control connection

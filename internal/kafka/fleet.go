@@ -153,6 +153,7 @@ func (f *Fleet) join() error {
 func (f *Fleet) consumer() (*ckafka.Consumer, error) {
 	return f.cluster.consumer(ckafka.ConfigMap{
 		"group.id":                           f.o.Group,
+		"statistics.interval.ms":             f.cluster.statisticsInterval(),
 		"partition.assignment.strategy":      cooperative,
 		"session.timeout.ms":                 int(fleetSession.Milliseconds()),
 		"heartbeat.interval.ms":              int(fleetHeartbeat.Milliseconds()),

@@ -115,6 +115,7 @@ func NewMember(c *Cluster, o MemberOptions) (*Member, error) {
 func (m *Member) open() error {
 	own := ckafka.ConfigMap{
 		"group.id":                      m.o.Group,
+		"statistics.interval.ms":        m.cluster.statisticsInterval(),
 		"partition.assignment.strategy": m.strategy,
 		"enable.partition.eof":          false,
 		"enable.auto.commit":            m.o.CommitEvery > 0,

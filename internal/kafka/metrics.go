@@ -6,6 +6,8 @@ import (
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"sluice/internal/stream"
 )
 
 // metrics is what this package measures. Labels are bounded: the client is one
@@ -13,6 +15,7 @@ import (
 type metrics struct {
 	reachable    prometheus.Gauge
 	clientErrors *prometheus.CounterVec
+	errors       *prometheus.CounterVec
 	replaced     prometheus.Counter
 	delivery     prometheus.Histogram
 	logOffset    *prometheus.GaugeVec
@@ -24,13 +27,7 @@ type metrics struct {
 	renewals prometheus.Counter
 	refused  prometheus.Gauge
 
-	queueRecords *prometheus.GaugeVec
-	queueBytes   *prometheus.GaugeVec
-	roundTrip    *prometheus.GaugeVec
-	inFlight     *prometheus.GaugeVec
-	throttle     *prometheus.GaugeVec
-	sentBytes    *prometheus.GaugeVec
-	connects     *prometheus.GaugeVec
+	clients *clients // what librdkafka measures by itself
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -38,6 +35,8 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
 		return f.NewGaugeVec(prometheus.GaugeOpts{Namespace: "sluice", Subsystem: "kafka", Name: name, Help: help}, labels)
 	}
+	clients := newClients()
+	reg.MustRegister(clients)
 	return &metrics{
 		reachable: f.NewGauge(prometheus.GaugeOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "reachable", Help: "1 while a broker answers.",
@@ -45,6 +44,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		clientErrors: f.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "client_errors_total", Help: "Errors that librdkafka reported, by client and code.",
 		}, []string{"client", "code"}),
+		errors: f.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "errors_total", Help: "Errors of Kafka's by what can be done about them (retriable, abortable, fatal, permanent): of records, of commits by clients, and those that librdkafka reported.",
+		}, []string{"kind"}),
 		replaced: f.NewCounter(prometheus.CounterOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "producer_replacements_total", Help: "Producers replaced: after a fatal error, or because a topic was made anew.",
 		}),
@@ -66,14 +68,19 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		refused: f.NewGauge(prometheus.GaugeOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "credentials_refused", Help: "1 while the credentials on disk are not used, for something is wrong with them.",
 		}),
-		queueRecords: gauge("client_queue_records", "Records in librdkafka's queues.", "client"),
-		queueBytes:   gauge("client_queue_bytes", "Bytes of the records in librdkafka's queues.", "client"),
-		roundTrip:    gauge("broker_round_trip_seconds", "Median round trip to the broker within the last statistics interval.", "client", "broker"),
-		inFlight:     gauge("broker_requests_in_flight", "Requests awaiting the broker's answer.", "client", "broker"),
-		throttle:     gauge("broker_throttle_seconds", "Median throttling by the broker within the last statistics interval.", "client", "broker"),
-		sentBytes:    gauge("broker_sent_bytes", "Bytes sent to the broker since the client was made.", "client", "broker"),
-		connects:     gauge("broker_connects", "Connection attempts to the broker since the client was made.", "client", "broker"),
+		clients: clients,
 	}
+}
+
+// failed counts an error of Kafka's, and gives its kind; "" where it is none.
+func (m *metrics) failed(err error) stream.ErrorKind {
+	e, theirs := errors.AsType[ckafka.Error](err)
+	if !theirs {
+		return ""
+	}
+	kind := kindOf(e)
+	m.errors.WithLabelValues(string(kind)).Inc()
+	return kind
 }
 
 // errorLabel names an error's code by the constant that Kafka's protocol or

@@ -15,7 +15,8 @@ import (
 )
 
 // sample gives the values of a metric by its labels, as in "client=producer
-// code=_TRANSPORT"; of a histogram the number of observations.
+// code=_TRANSPORT"; of a histogram or a summary the number
+// of observations.
 func sample(t testing.TB, reg *prometheus.Registry, name string) map[string]float64 {
 	t.Helper()
 	families, err := reg.Gather()
@@ -32,7 +33,8 @@ func sample(t testing.TB, reg *prometheus.Registry, name string) map[string]floa
 			for _, l := range m.GetLabel() {
 				labels = append(labels, l.GetName()+"="+l.GetValue())
 			}
-			values[strings.Join(labels, " ")] = m.GetGauge().GetValue() + m.GetCounter().GetValue() + float64(m.GetHistogram().GetSampleCount())
+			values[strings.Join(labels, " ")] = m.GetGauge().GetValue() + m.GetCounter().GetValue() +
+				float64(m.GetHistogram().GetSampleCount()) + float64(m.GetSummary().GetSampleCount())
 		}
 	}
 	return values
@@ -48,6 +50,22 @@ func eventually(t testing.TB, reg *prometheus.Registry, name, labels string, ok 
 		}
 		return nil
 	})
+}
+
+// moved says of which roles no client has moved a metric.
+func moved(t testing.TB, reg *prometheus.Registry, name string, roles ...string) error {
+	t.Helper()
+	values := sample(t, reg, name)
+	for _, role := range roles {
+		ok := false
+		for labels, v := range values {
+			ok = ok || strings.HasSuffix(labels, "client="+role) && v > 0
+		}
+		if !ok {
+			return fmt.Errorf("%s: %s has moved nothing in %v", name, role, values)
+		}
+	}
+	return nil
 }
 
 // Each metric moves. That of replaced producers is in another test, and those
@@ -84,11 +102,16 @@ func TestMetricsMove(t *testing.T) {
 	})
 	eventually(t, reg, "sluice_kafka_log_offset", "log=state", more)
 
-	for _, name := range []string{"broker_round_trip_seconds", "broker_sent_bytes", "broker_connects"} {
+	for _, name := range []string{"broker_round_trip_seconds", "broker_queue_seconds", "broker_sent_bytes_total", "broker_received_bytes_total", "broker_requests_total", "broker_connects_total"} {
 		eventually(t, reg, "sluice_kafka_"+name, "broker=0 client=producer", more)
 	}
 	for _, name := range []string{"client_queue_records", "client_queue_bytes"} {
 		eventually(t, reg, "sluice_kafka_"+name, "client=producer", func(v float64) bool { return v == 0 })
+	}
+
+	eventually(t, reg, "sluice_kafka_broker_connections", "broker=0 client=producer state=ready", one)
+	for _, name := range []string{"batch_bytes", "batch_records", "client_queue_limit_records", "client_queue_limit_bytes"} {
+		eventually(t, reg, "sluice_kafka_"+name, "client=producer", more)
 	}
 
 	b.Stop(t)
@@ -102,6 +125,7 @@ func TestMetricsMove(t *testing.T) {
 		}
 		return fmt.Errorf("no error was counted: %v", values)
 	})
+	eventually(t, reg, "sluice_kafka_errors_total", "kind=retriable", more)
 }
 
 // nothing keeps no state.

@@ -107,7 +107,7 @@ func (c *pageConsumer) event(ctx context.Context, p *page, ev ckafka.Event) (pro
 		return true, nil
 	case ckafka.Error:
 		return false, c.failure(ctx, p, ev)
-	case ckafka.OAuthBearerTokenRefresh:
+	case ckafka.OAuthBearerTokenRefresh, *ckafka.Stats:
 		c.readers.cluster.event("pages", c.consumer, ev)
 	}
 	return false, nil
@@ -308,7 +308,7 @@ func (c *pageConsumer) rest() {
 	}
 	for ev := c.consumer.Poll(0); ev != nil; ev = c.consumer.Poll(0) {
 		switch ev := ev.(type) {
-		case ckafka.OAuthBearerTokenRefresh:
+		case ckafka.OAuthBearerTokenRefresh, *ckafka.Stats:
 			c.readers.cluster.event("pages", c.consumer, ev)
 		case ckafka.Error:
 			if is(ev, standsStill...) || is(ev, mayBeGone...) {

@@ -95,6 +95,7 @@ func (r *Readers) take(ctx context.Context, spans []*span) (*pageConsumer, error
 	}
 	number := r.cluster.creds.number()
 	consumer, err := r.cluster.consumer(ckafka.ConfigMap{
+		"statistics.interval.ms":     r.cluster.statisticsInterval(),
 		"queued.max.messages.kbytes": pageQueueKBytes,
 		"max.partition.fetch.bytes":  pagePartitionBytes,
 		"fetch.max.bytes":            pageFetchBytes,

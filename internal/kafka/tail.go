@@ -74,6 +74,7 @@ func NewTail(c *Cluster, topics stream.Topics) (*Tail, error) {
 
 func (c *Cluster) tailConsumer() (*ckafka.Consumer, error) {
 	return c.consumer(ckafka.ConfigMap{
+		"statistics.interval.ms":     c.statisticsInterval(),
 		"queued.max.messages.kbytes": tailQueueKBytes,
 		"max.partition.fetch.bytes":  tailPartitionBytes,
 		"fetch.max.bytes":            tailFetchBytes,
@@ -221,7 +222,7 @@ func (t *Tail) take(ev ckafka.Event) {
 		t.fetched = append(t.fetched, stream.Fetched{Partition: f.Partition, Next: f.next})
 	case ckafka.Error:
 		t.failure(ev)
-	case ckafka.OAuthBearerTokenRefresh:
+	case ckafka.OAuthBearerTokenRefresh, *ckafka.Stats:
 		t.cluster.event("tail", t.consumer, ev)
 	}
 }

@@ -26,6 +26,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 	}
 	m.ok = m.records.WithLabelValues("stored")
+	// What alerts look for is there before it happens: an increase begins at 0.
+	for _, code := range []stream.Code{stream.KafkaUnavailable, stream.Overloaded, stream.NotEnoughReplicas, stream.OutcomeUnknown, stream.Internal} {
+		m.records.WithLabelValues(string(code))
+	}
 	return m
 }
 

@@ -37,12 +37,20 @@ type Producer interface {
 	Send(m *stream.Message, delivered func(stream.Report, error)) error
 }
 
+// Tracer traces records on their way to Kafka.
+type Tracer interface {
+	// Send begins the span of a record, and gives the record its place in the
+	// trace. The function, unless it is nil, is told once what became of it.
+	Send(ctx context.Context, rec *stream.Outgoing) func(stream.Report, error)
+}
+
 // Options is what a Publisher needs.
 type Options struct {
 	Catalog    Catalog
 	Schemas    Schemas
 	Producer   Producer
 	Timeout    time.Duration // how long Enqueue waits while the producer's queue is full
+	Tracer     Tracer        // nil: nothing is traced
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -82,9 +90,13 @@ func (p *Publisher) Publish(ctx context.Context, rec *stream.Outgoing) (stream.R
 	if err != nil {
 		return stream.Report{}, p.refused(err)
 	}
+	traced := p.trace(ctx, rec)
 	report, err := p.sendAndWait(ctx, rec, target)
 	if stream.CodeOf(err) == stream.UnknownStream {
 		report, err = p.reviveAndSend(ctx, rec)
+	}
+	if traced != nil {
+		traced(report, err)
 	}
 	if err != nil {
 		return stream.Report{}, p.refused(err)
@@ -94,19 +106,40 @@ func (p *Publisher) Publish(ctx context.Context, rec *stream.Outgoing) (stream.R
 
 // Enqueue checks a record and queues it; done is told once what became of it,
 // on another goroutine, and must not block. While the producer's queue is full
-// Enqueue waits, at most the options' Timeout. When it returns an error the
-// record is not stored, and done is not called. The record must stay as it is
-// until done was called.
+// Enqueue waits, at most the options' Timeout, unless the record says NoWait.
+// When it returns an error the record is not stored, and done is not called. The
+// record must stay as it is until done was called.
 func (p *Publisher) Enqueue(ctx context.Context, rec *stream.Outgoing, done func(stream.Report, error)) error {
 	target, err := p.prepare(ctx, rec)
 	if err != nil {
 		return p.refused(err)
 	}
+	traced := p.trace(ctx, rec)
+	if traced == nil {
+		return p.enqueue(ctx, rec, target, done)
+	}
+	err = p.enqueue(ctx, rec, target, func(r stream.Report, err error) { traced(r, err); done(r, err) })
+	if err != nil {
+		traced(stream.Report{}, err)
+	}
+	return err
+}
+
+// trace begins a record's span, if there is to be one.
+func (p *Publisher) trace(ctx context.Context, rec *stream.Outgoing) func(stream.Report, error) {
+	if p.opts.Tracer == nil {
+		return nil
+	}
+	return p.opts.Tracer.Send(ctx, rec)
+}
+
+// enqueue is Enqueue for a record that was checked.
+func (p *Publisher) enqueue(ctx context.Context, rec *stream.Outgoing, target stream.Target, done func(stream.Report, error)) error {
 	a := attempt{context.WithoutCancel(ctx), rec, done}
 	if joined, err := p.again.join(a); joined || err != nil {
 		return p.refusedIf(err)
 	}
-	err = p.queue(ctx, rec, target, p.reporter(a))
+	err := p.queue(ctx, rec, target, p.reporter(a))
 	if stream.CodeOf(err) == stream.UnknownStream {
 		if target, err = p.opts.Catalog.Revive(ctx, rec); err == nil {
 			err = p.queue(ctx, rec, target, p.reporter(a))
@@ -151,8 +184,8 @@ func (p *Publisher) reviveAndSend(ctx context.Context, rec *stream.Outgoing) (st
 // many records should be slowed down rather than refused.
 func (p *Publisher) queue(ctx context.Context, rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
 	m := message(rec, t)
-	err := p.send(&m, rec, t, delivered)
-	if stream.CodeOf(err) != stream.Overloaded {
+	err := p.send(ctx, &m, rec, t, delivered)
+	if stream.CodeOf(err) != stream.Overloaded || rec.NoWait {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.opts.Timeout)
@@ -165,7 +198,7 @@ func (p *Publisher) queue(ctx context.Context, rec *stream.Outgoing, t stream.Ta
 			return err
 		case <-tick.C:
 		}
-		if err = p.send(&m, rec, t, delivered); stream.CodeOf(err) != stream.Overloaded {
+		if err = p.send(ctx, &m, rec, t, delivered); stream.CodeOf(err) != stream.Overloaded {
 			return err
 		}
 	}
@@ -176,7 +209,7 @@ func (p *Publisher) sendAndWait(ctx context.Context, rec *stream.Outgoing, t str
 	reported := p.waiters.Get().(chan result)
 	m := message(rec, t)
 	m.Waited = true
-	err := p.send(&m, rec, t, func(r stream.Report, err error) { reported <- result{r, err} })
+	err := p.send(ctx, &m, rec, t, func(r stream.Report, err error) { reported <- result{r, err} })
 	if err != nil {
 		p.waiters.Put(reported)
 		return stream.Report{}, err
@@ -191,13 +224,22 @@ func (p *Publisher) sendAndWait(ctx context.Context, rec *stream.Outgoing, t str
 	}
 }
 
+// senderOf gives what publishes for the caller: a producer that is logged in to
+// Kafka as them, where they have one.
+func (p *Publisher) senderOf(ctx context.Context) stream.Sender {
+	if c := stream.CallerOf(ctx); c != nil && c.Sender != nil {
+		return c.Sender
+	}
+	return p.opts.Producer
+}
+
 // message begins the record's message: all but what depends on its stored form.
 func message(rec *stream.Outgoing, t stream.Target) stream.Message {
 	return stream.Message{Topic: t.Topic, Partition: rec.Partition, Key: rec.Key, Headers: rec.Headers, Timestamp: rec.Timestamp}
 }
 
 // send puts the record into its stored form and queues it.
-func (p *Publisher) send(m *stream.Message, rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
+func (p *Publisher) send(ctx context.Context, m *stream.Message, rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
 	buffer := p.buffers.Get().(*[]byte)
 	defer p.buffers.Put(buffer)
 	schema := t.Schema.String()
@@ -211,7 +253,7 @@ func (p *Publisher) send(m *stream.Message, rec *stream.Outgoing, t stream.Targe
 		m.Headers = append(slices.Clip(rec.Headers), stream.Header{Name: stream.SchemaHeader, Value: []byte(schema)})
 	}
 	size := len(m.Value)
-	return p.opts.Producer.Send(m, func(r stream.Report, err error) {
+	return p.senderOf(ctx).Send(m, func(r stream.Report, err error) {
 		if err == nil {
 			r.Schema = schema
 			p.metrics.stored(size)

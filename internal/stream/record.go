@@ -42,6 +42,7 @@ type Outgoing struct {
 	Data      []byte    // one JSON text, as the client sent it; ignored for a tombstone
 	Tombstone bool
 	Plain     bool // must be stored without an envelope
+	NoWait    bool // refused with Overloaded, rather than made to wait, while the producer's queue is full
 }
 
 // Report says where a record was stored.

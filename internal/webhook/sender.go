@@ -44,6 +44,14 @@ const (
 // errTimeout tells the end of the subscription's timeout from others.
 var errTimeout = errors.New("the subscription's timeout is over")
 
+// Tracer traces attempts.
+type Tracer interface {
+	// Deliver begins the span of an attempt; the function ends it.
+	Deliver(ctx context.Context, d *stream.Delivery) (context.Context, func(stream.Attempt))
+	// Inject makes the headers name the span of the context.
+	Inject(ctx context.Context, h http.Header)
+}
+
 // Options are what a Sender needs. Logger and Registerer are required.
 type Options struct {
 	Version       string         // of the gateway, for User-Agent; "" leaves it out
@@ -56,6 +64,9 @@ type Options struct {
 	// memory with the line. Its errors are shown to people. Without it no
 	// answer publishes.
 	DecodeLine func(line []byte) (stream.Outgoing, error)
+
+	// Tracer traces attempts; nil: a record's own place in a trace is passed on.
+	Tracer Tracer
 
 	Logger     *slog.Logger
 	Registerer prometheus.Registerer
@@ -72,6 +83,7 @@ type Sender struct {
 	urls       urls
 	userAgent  []string
 	decodeLine func([]byte) (stream.Outgoing, error)
+	tracer     Tracer // nil: nothing is traced
 	logger     *slog.Logger
 	metrics    *metrics
 }
@@ -83,6 +95,7 @@ func New(o Options) *Sender {
 		resolver:   o.Resolver,
 		userAgent:  []string{"Sluice"},
 		decodeLine: o.DecodeLine,
+		tracer:     o.Tracer,
 		logger:     o.Logger,
 		metrics:    newMetrics(o.Registerer),
 	}
@@ -193,7 +206,13 @@ func (s *Sender) Close() {
 // the delivery is not known.
 func (s *Sender) Send(ctx context.Context, d *stream.Delivery) stream.Attempt {
 	a := stream.Attempt{At: time.Now()}
-	s.attempt(ctx, d, &a)
+	if s.tracer == nil {
+		s.attempt(ctx, d, &a)
+	} else {
+		spanned, end := s.tracer.Deliver(ctx, d)
+		s.attempt(spanned, d, &a)
+		end(a)
+	}
 	a.Took = time.Since(a.At)
 	if s.logger.Enabled(ctx, slog.LevelDebug) { // attributes are made for each record that is delivered
 		s.logger.LogAttrs(ctx, slog.LevelDebug, "delivery attempted", slog.String("subscription", d.Subscription.ID), slog.String("delivery_id", d.ID),
@@ -258,6 +277,9 @@ func (s *Sender) request(ctx context.Context, d *stream.Delivery, at time.Time) 
 	h := make(http.Header, 16)
 	setCustom(h, endpoint.Headers)
 	body := compose(d, h)
+	if s.tracer != nil {
+		s.tracer.Inject(ctx, h)
+	}
 	sign(h, d.ID, at, keys, body)
 	h["User-Agent"] = s.userAgent
 	h["Accept-Encoding"] = []string{"identity"}

@@ -6,6 +6,7 @@ kafkaesk, one for the other clients) can import it.
 
 import http.client
 import json
+import os
 import re
 import subprocess
 import threading
@@ -16,6 +17,7 @@ from urllib.parse import quote, urlencode
 REQUEST_TIMEOUT = 30  # seconds
 START_TIMEOUT = 60
 STOP_TIMEOUT = 60
+LOG_STREAM = "gateway-log"  # has the gateway's own log, too
 
 
 def wait_for(what, condition, timeout=30):
@@ -57,6 +59,7 @@ class Gateway:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                env={**os.environ, "SLUICE_LOG_STREAM": LOG_STREAM},
                 start_new_session=True,  # signals to the tests' group are not for it: it is stopped in order
             )
         try:
