@@ -94,7 +94,8 @@ func oidcOptions(c config.OIDC, problems *config.Problems) *auth.OIDC {
 }
 
 // newAuth makes what knows callers; nil where nobody is asked.
-func (a *App) newAuth(c config.Config, log *slog.Logger, registry prometheus.Registerer) (callers *auth.Auth, err error) {
+func (a *App) newAuth(c config.Config, pass auth.PassThrough, registry prometheus.Registerer) (callers *auth.Auth, err error) {
+	log := a.log
 	if !c.Authenticated() {
 		return nil, nil
 	}
@@ -108,9 +109,9 @@ func (a *App) newAuth(c config.Config, log *slog.Logger, registry prometheus.Reg
 	if len(o.EventKeys) == 0 {
 		log.Info("event tokens are good at this gateway alone: configure auth.event_token_keys where there are several")
 	}
-	o.Log, o.Registerer = log, registry
-	if !c.TLS.On() && !c.LoopbackOnly() {
-		log.Warn("tokens are sent to this gateway in plain text: configure tls, or see that a proxy before it speaks HTTPS", slog.String("listen", c.Listen))
+	o.Log, o.Registerer, o.PassThrough = log, registry, pass
+	if !c.TLS.On() && !c.LoopbackOnly() && !plainBehindProxies(c) { // else each request tells
+		log.Warn("credentials are sent to this gateway in plain text: configure tls, or see that a proxy before it speaks HTTPS", slog.String("listen", c.Listen))
 	}
 	if callers, err = auth.New(o); err != nil {
 		return nil, err
@@ -214,8 +215,11 @@ func (s permittedSender) Send(ctx context.Context, d *stream.Delivery) stream.At
 }
 
 // guard has callers say who they are, unless nobody is asked.
-func guard(o *httpapi.Options, callers *auth.Auth) {
+func guard(o *httpapi.Options, callers *auth.Auth, passwords bool) {
 	if callers != nil {
 		o.Auth, o.EventTokens, o.Revocations, o.LoopbackOnly = callers, callers, callers, false
+	}
+	if callers != nil && passwords {
+		o.Passwords = callers
 	}
 }

@@ -26,6 +26,7 @@ import (
 	"sluice/internal/httpapi"
 	"sluice/internal/kafka"
 	"sluice/internal/publish"
+	"sluice/internal/quota"
 	"sluice/internal/schemastore"
 	"sluice/internal/stream"
 	"sluice/internal/tlsconf"
@@ -57,6 +58,8 @@ type App struct {
 	cluster  *kafka.Cluster
 	schemas  *kafka.Log
 	reading  reading
+
+	quotas *quota.Book // nil: there are none
 
 	admin         *http.Server // of health and metrics alone; nil: there is none
 	adminListener net.Listener
@@ -106,6 +109,7 @@ func (a *App) setup(o Options) error {
 	}); err != nil {
 		return err
 	}
+	a.quotas = newQuotas(o.Config.Quotas, registry)
 	a.cleanups.push("kafka client", func(context.Context) error { a.cluster.Close(); return nil })
 
 	admin := kafka.NewAdmin(a.cluster, o.Config.ReplicationFactor)
@@ -120,6 +124,7 @@ func (a *App) setup(o Options) error {
 		return err
 	}
 	a.cleanups.push("producer", producer.Close)
+	identities := a.newIdentities(o.Config, producer, registry)
 
 	store := schemastore.New(o.Log, func(state stream.State) schemastore.Log {
 		a.schemas = kafka.NewLog(kafka.LogOptions{
@@ -131,7 +136,7 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
 
 	streams := catalog.New(catalog.Options{
-		Topics: admin, Bindings: store, Schemas: store, Names: names, Producer: producer,
+		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: store, Names: names, Producer: announced{producer, identities},
 		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: o.Log,
 	})
 	publisher := publish.New(publish.Options{
@@ -144,7 +149,7 @@ func (a *App) setup(o Options) error {
 	if err := a.newAudit(o, streams, publisher, registry); err != nil {
 		return err
 	}
-	callers, err := a.newAuth(o.Config, o.Log, registry)
+	callers, err := a.newAuth(o.Config, passThrough(o.Config, identities), registry)
 	if err != nil {
 		return err
 	}
@@ -161,10 +166,12 @@ func (a *App) setup(o Options) error {
 		MetricsApart: o.Config.AdminListen != "",
 		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
 		AllowOrigins: o.Config.CORS.AllowOrigins,
+		WarnPlain:    callers != nil && plainBehindProxies(o.Config),
 		AutoCommit:   o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
 		Publisher: publisher, Streams: streams, Schemas: registers, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, Filters: a.reading.filters,
 		Subscriptions: push, Readiness: a, Reserved: reserved(o.Config),
+		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
 }
 
@@ -186,9 +193,12 @@ func (a *App) newBrokers(o Options) (kafka.Options, error) {
 
 // newHTTP makes what serves the API, and has it drained.
 func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
-	guard(&api, callers)
+	guard(&api, callers, a.config.Auth.PassThrough.Basic != "")
 	if a.audit != nil {
 		api.Audit = a.audit
+	}
+	if err := a.limitCallers(&api); err != nil {
+		return err
 	}
 	if err := a.openAdmin(api); err != nil {
 		return err
@@ -321,8 +331,8 @@ func (a *App) Ready() []httpapi.Check {
 	}
 	checks := []httpapi.Check{
 		reach,
-		check("schemas", a.schemas.Ready(), "the log of schemas has been read to its end"),
-		check("subscriptions", a.subscriptions.Ready(), "the log of subscriptions has been read to its end"),
+		logCheck("schemas", a.schemas, httpapi.CanPublish, httpapi.CanManage),
+		logCheck("subscriptions", a.subscriptions, httpapi.CanDeliver),
 		a.deliveries(),
 		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
@@ -335,12 +345,24 @@ func (a *App) Ready() []httpapi.Check {
 // deliveries says whether Kafka lets the gateway push to webhooks. It publishes
 // and reads all the same, so it is ready without.
 func (a *App) deliveries() httpapi.Check {
-	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true}
+	c := httpapi.Check{Name: "deliveries", OK: true, Optional: true, For: []httpapi.Ability{httpapi.CanDeliver}}
 	if err := a.fleet.Trouble(); err != nil {
 		c.OK = false
 		if e, ok := errors.AsType[*stream.Error](err); ok {
 			c.Detail = e.Message
 		}
+	}
+	return c
+}
+
+// logCheck says whether a log of the gateway's own state can be read. While it
+// begins, nothing can be done. A log that Kafka denies takes away only what
+// needs it.
+func logCheck(name string, log *kafka.Log, needed ...httpapi.Ability) httpapi.Check {
+	c := check(name, log.Ready(), "the log of "+name+" has been read to its end")
+	problem, known := errors.AsType[*stream.Error](log.Problem())
+	if known && problem.Code == stream.Forbidden {
+		return httpapi.Check{Name: name, Detail: problem.Message, For: needed}
 	}
 	return c
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -12,6 +13,10 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"sluice/internal/app"
 	"sluice/internal/config"
@@ -211,5 +216,39 @@ func TestURLOfAllAddresses(t *testing.T) {
 	}
 	if err := run(t, a)(); err != nil {
 		t.Error(err)
+	}
+}
+
+// A gateway whose log of subscriptions Kafka denies can do all that needs none.
+func TestReadinessFollowsWhatCanBeDone(t *testing.T) {
+	b := kafkatest.Embedded(t)
+	denied := b.Cluster(t).Fault(kfake.Fault{
+		Keys:  []kmsg.Key{kmsg.ListOffsets, kmsg.Metadata, kmsg.CreateTopics, kmsg.DescribeTopicPartitions},
+		Topic: "_sluice.subscriptions", Err: kerr.TopicAuthorizationFailed, Count: -1,
+	})
+	a, err := app.New(options(t, func(c *config.Config) { c.BootstrapServers = []string{b.Addr} }))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stop := run(t, a)
+	ready := func(want string) func() error {
+		return func() error {
+			res, err := http.Get(a.URL() + "/health/ready")
+			if err != nil {
+				return err
+			}
+			defer res.Body.Close()
+			body, err := io.ReadAll(res.Body)
+			if err != nil || res.StatusCode != 200 || !strings.HasPrefix(string(body), want) {
+				return fmt.Errorf("%d %s, %w", res.StatusCode, body, err)
+			}
+			return nil
+		}
+	}
+	kafkatest.Eventually(t, patience, ready(`{"status":"ready","publish":true,"read":true,"manage":true,"deliver":false,`))
+	denied.Remove()
+	kafkatest.Eventually(t, patience, ready(`{"status":"ready","publish":true,"read":true,"manage":true,"deliver":true,`))
+	if err := stop(); err != nil {
+		t.Errorf("stop: %v", err)
 	}
 }

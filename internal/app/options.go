@@ -14,7 +14,8 @@ import (
 func Check(c config.Config) config.Problems {
 	_, problems := authOptions(c)
 	checkTLS(c.TLS, &problems)
-	for _, p := range kafkaOptions(c).Validate() {
+	o := kafkaOptions(c)
+	for _, p := range append(o.Validate(), o.CheckCallers(c.Auth.PassThrough.Mechanisms()...)...) {
 		problems.Add(p.Key, "%s", p.Message)
 	}
 	return problems

@@ -71,6 +71,7 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 	store, err := subscriptions.New(subscriptions.Options{
 		Log: p.log, Topics: p.names, Reserved: reserved(p.config), Streams: p.readers, Offsets: offsets, Filters: p.filters, Sender: sender,
 		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys, Blocked: func() error { return a.fleet.Trouble() },
+		Most: a.subscriptionsOf(),
 		Open: func(state stream.State) subscriptions.Log {
 			a.subscriptions = kafka.NewLog(kafka.LogOptions{
 				Topic: p.names.Internal(subscriptionsLog), Partitions: shares, Cluster: a.cluster, Producer: p.producer, Admin: p.admin,

@@ -24,6 +24,7 @@ type Options struct {
 	Tokens       []Token // their names are different
 	OIDC         *OIDC   // whose JSON Web Tokens are taken; nil: nobody's
 	Certificates bool    // client certificates are principals
+	PassThrough  PassThrough
 	Rules        []Rule
 	EventKeys    [][]byte // of EventKeySize each, seal event tokens: the first one those made from now on. None: one is made up, and they are good only here
 	Log          *slog.Logger
@@ -88,6 +89,9 @@ func (a *Auth) Bearer(ctx context.Context, token string) (*stream.Caller, error)
 	if s.issuer != nil && looksLikeJWT(token) {
 		return a.issued(ctx, s, token)
 	}
+	if s.o.PassThrough.Bearer && looksLikeJWT(token) {
+		return a.passed(ctx, token)
+	}
 	a.metrics.refused(methodToken)
 	return nil, unknownToken()
 }
@@ -105,6 +109,10 @@ func (a *Auth) issued(ctx context.Context, s *state, token string) (*stream.Call
 		if _, ours := errors.AsType[*stream.Error](err); ours || ctx.Err() != nil {
 			return nil, err
 		}
+		return nil, unknownToken().Because(err)
+	}
+	if err := a.lend(c, token); err != nil {
+		a.metrics.refused(methodOIDC)
 		return nil, unknownToken().Because(err)
 	}
 	a.metrics.accepted(methodOIDC)
@@ -139,6 +147,7 @@ func (a *Auth) Rights(p stream.Principal) stream.Rights {
 	case token && slices.ContainsFunc(s.o.Tokens, func(t Token) bool { return t.Name == name }):
 	case strings.HasPrefix(p.Name, kindCert) && s.o.Certificates:
 	case strings.HasPrefix(p.Name, kindOIDC) && s.issuer != nil:
+	case strings.HasPrefix(p.Name, kindUser) && s.o.PassThrough.on():
 	default:
 		return stream.Rights{}
 	}

@@ -98,7 +98,7 @@ func TestRulesThatCannotBeRead(t *testing.T) {
 		"nobody":         {Actions: do, Streams: all},
 		"no kind":        {Principals: []string{"ci"}, Actions: do, Streams: all},
 		"no name":        {Principals: []string{"token:"}, Actions: do, Streams: all},
-		"unknown kind":   {Principals: []string{"user:a"}, Actions: do, Streams: all},
+		"unknown kind":   {Principals: []string{"person:a"}, Actions: do, Streams: all},
 		"no action":      {Principals: who, Streams: all},
 		"unknown action": {Principals: who, Actions: []string{"read"}, Streams: all},
 		"no streams":     {Principals: who, Actions: do},

@@ -11,6 +11,8 @@ const (
 	methodOIDC        = "oidc"
 	methodCertificate = "certificate"
 	methodEvents      = "event_token"
+	methodBasic       = "basic"
+	methodKafkaToken  = "kafka_token"
 )
 
 type metrics struct{ attempts, fetches *prometheus.CounterVec }
@@ -30,7 +32,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	for _, outcome := range []string{"ok", "failed"} {
 		m.fetches.WithLabelValues(outcome)
 	}
-	for _, method := range []string{methodToken, methodOIDC, methodCertificate, methodEvents} {
+	for _, method := range []string{methodToken, methodOIDC, methodCertificate, methodEvents, methodBasic, methodKafkaToken} {
 		m.attempts.WithLabelValues(method, "accepted")
 		m.attempts.WithLabelValues(method, "refused")
 	}

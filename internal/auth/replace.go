@@ -11,13 +11,14 @@ import (
 
 // Replace takes other tokens, rules, keys of event tokens and another issuer
 // from now on: the next request is judged by them, and whoever watches is told.
-// Whether certificates count stays as it was, for it goes with the listener.
+// Whether certificates and users of Kafka count stays as it was, for that goes
+// with the listener and with Kafka's clients.
 // The error is about what is configured; then all stays as it was.
 func (a *Auth) Replace(o Options) error {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	old := a.state.Load()
-	o.Certificates = old.o.Certificates
+	o.Certificates, o.PassThrough = old.o.Certificates, old.o.PassThrough
 	next, err := a.prepare(o, old)
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ const (
 	kindToken = "token:"
 	kindOIDC  = "oidc:"
 	kindCert  = "cert:"
+	kindUser  = "user:" // of Kafka, by credentials that Kafka has taken
 )
 
 // everybody stands for every principal in a rule, and after a kind for every
@@ -41,11 +42,11 @@ type RuleSpec struct {
 func ParseRule(s RuleSpec) (Rule, error) {
 	r := Rule{principals: s.Principals, claims: s.Claims}
 	if len(s.Principals) == 0 && len(s.Claims) == 0 {
-		return r, errors.New(`principals and claims are missing: name principals ("token:ci", "oidc:alice", "cert:CN=billing", "oidc:*", "*") or claims`)
+		return r, errors.New(`principals and claims are missing: name principals ("token:ci", "oidc:alice", "cert:CN=billing", "user:alice", "oidc:*", "*") or claims`)
 	}
 	for _, p := range s.Principals {
 		if p != everybody && !hasKind(p) {
-			return r, fmt.Errorf(`the principal %q has no kind: write "token:NAME", "oidc:NAME", "cert:SUBJECT", one of these with * for all of a kind, or "*" for all`, p)
+			return r, fmt.Errorf(`the principal %q has no kind: write "token:NAME", "oidc:NAME", "cert:SUBJECT", "user:NAME", one of these with * for all of a kind, or "*" for all`, p)
 		}
 	}
 	streams, err := patterns("streams", s.Streams)
@@ -80,7 +81,7 @@ func ParseRule(s RuleSpec) (Rule, error) {
 }
 
 func hasKind(principal string) bool {
-	return slices.ContainsFunc([]string{kindToken, kindOIDC, kindCert}, func(kind string) bool {
+	return slices.ContainsFunc([]string{kindToken, kindOIDC, kindCert, kindUser}, func(kind string) bool {
 		return strings.HasPrefix(principal, kind) && len(principal) > len(kind)
 	})
 }

@@ -23,6 +23,13 @@ type Topics interface {
 	Configure(ctx context.Context, name string, settings map[string]*string) error
 }
 
+// Trial asks Kafka whether it would make a change, which it does not.
+type Trial interface {
+	Create(ctx context.Context, spec stream.TopicSpec) (created bool, err error)
+	AddPartitions(ctx context.Context, name string, n int) error
+	Configure(ctx context.Context, name string, settings map[string]*string) error
+}
+
 // Bindings keeps which stream has which schema. Binding and Bindings answer
 // from memory, which Sync brings up to date.
 type Bindings interface {
@@ -50,6 +57,7 @@ type Producer interface {
 // Options is what a Catalog needs.
 type Options struct {
 	Topics            Topics
+	Trial             Trial
 	Bindings          Bindings
 	Schemas           Schemas
 	Names             stream.Topics

@@ -77,18 +77,7 @@ func (c *Catalog) change(ctx context.Context, id string, ch wish) (created bool,
 // make creates the topic of a stream, bound first where a schema is given. A
 // binding that an earlier stream of that name left behind does not count.
 func (c *Catalog) make(ctx context.Context, id string, ch wish) error {
-	spec := stream.TopicSpec{Name: c.Names.Topic(id), Partitions: c.DefaultPartitions, Config: map[string]string{}}
-	if ch.Partitions != nil {
-		spec.Partitions = *ch.Partitions
-	}
-	if ch.ReplicationFactor != nil {
-		spec.ReplicationFactor = *ch.ReplicationFactor
-	}
-	for k, v := range ch.settings {
-		if v != nil {
-			spec.Config[k] = *v
-		}
-	}
+	spec := c.spec(id, ch)
 	if ch.Schema == nil {
 		return c.makeUnbound(ctx, id, ch, spec)
 	}
@@ -107,9 +96,26 @@ func (c *Catalog) make(ctx context.Context, id string, ch wish) error {
 	return err
 }
 
+// spec gives the topic of a new stream.
+func (c *Catalog) spec(id string, ch wish) stream.TopicSpec {
+	spec := stream.TopicSpec{Name: c.Names.Topic(id), Partitions: c.DefaultPartitions, Config: map[string]string{}}
+	if ch.Partitions != nil {
+		spec.Partitions = *ch.Partitions
+	}
+	if ch.ReplicationFactor != nil {
+		spec.ReplicationFactor = *ch.ReplicationFactor
+	}
+	for k, v := range ch.settings {
+		if v != nil {
+			spec.Config[k] = *v
+		}
+	}
+	return spec
+}
+
 func (c *Catalog) makeUnbound(ctx context.Context, id string, ch wish, spec stream.TopicSpec) error {
-	if ch.Envelope != nil {
-		return stream.Errorf(stream.InvalidRequest, "`envelope` says how a schema's records are stored: it needs `schema`")
+	if err := checkUnbound(ch.Change); err != nil {
+		return err
 	}
 	if _, err := c.unbind(ctx, id); err != nil {
 		return err
@@ -122,6 +128,14 @@ func (c *Catalog) makeUnbound(ctx context.Context, id string, ch wish, spec stre
 		return errMeanwhile
 	}
 	return c.Producer.Made(ctx, spec.Name)
+}
+
+// checkUnbound refuses what only a stream with a schema can have.
+func checkUnbound(ch stream.Change) error {
+	if ch.Schema == nil && ch.Envelope != nil {
+		return stream.Errorf(stream.InvalidRequest, "`envelope` says how a schema's records are stored: it needs `schema`")
+	}
+	return nil
 }
 
 // alter changes a stream that exists.
@@ -162,8 +176,22 @@ func checkAlter(t stream.Topic, ch stream.Change) error {
 // rebind binds an existing stream, or moves it to another version of its
 // schema, or changes how its records are stored from now on.
 func (c *Catalog) rebind(ctx context.Context, id string, ch wish) error {
+	b, changed, err := c.rebound(id, ch)
+	if err != nil || !changed {
+		return err
+	}
+	won, err := c.Bindings.Bind(ctx, id, b)
+	if err == nil && !won {
+		err = errMeanwhile
+	}
+	return err
+}
+
+// rebound gives the binding that an existing stream is to have, and whether it
+// is another one.
+func (c *Catalog) rebound(id string, ch wish) (b stream.Binding, changed bool, err error) {
 	old, bound := c.Bindings.Binding(id)
-	b := old
+	b = old
 	if !bound {
 		b.Envelope = true
 	}
@@ -175,17 +203,13 @@ func (c *Catalog) rebind(ctx context.Context, id string, ch wish) error {
 	}
 	switch {
 	case b == old || !bound && ch.Schema == nil && ch.Envelope == nil:
-		return nil
+		return old, false, nil
 	case b.Schema.IsZero():
-		return stream.Errorf(stream.InvalidRequest, "`envelope` says how a schema's records are stored: it needs `schema`, for the stream is bound to none")
+		return b, false, stream.Errorf(stream.InvalidRequest, "`envelope` says how a schema's records are stored: it needs `schema`, for the stream is bound to none")
 	case bound && !old.Schema.Allows(b.Schema):
-		return stream.Errorf(stream.SchemaMismatch, "the stream is bound to %s, and a stream keeps its schema; it can only move to another version", old.Schema)
+		return b, false, stream.Errorf(stream.SchemaMismatch, "the stream is bound to %s, and a stream keeps its schema; it can only move to another version", old.Schema)
 	}
-	won, err := c.Bindings.Bind(ctx, id, b)
-	if err == nil && !won {
-		err = errMeanwhile
-	}
-	return err
+	return b, true, nil
 }
 
 // later says whether a is the newest version, or a later one, of b's schema.

@@ -34,6 +34,8 @@ type Server struct {
 	Embedded        bool     `yaml:"embedded"`         // run a broker inside the gateway
 	DataDir         string   `yaml:"data_dir"`         // where the embedded broker keeps its data
 	CORS            CORS     `yaml:"cors"`             // which web pages may use the API
+	TrustedProxies  []string `yaml:"trusted_proxies"`  // CIDR or addresses, whose Forwarded and X-Forwarded-* are believed
+	Quotas          Quotas   `yaml:"quotas"`           // what each principal and each address may use
 	Limits          Limits   `yaml:"limits"`           // what one request may hold, and all readers together
 	KeepAlive       Duration `yaml:"keep_alive"`       // without events, after which an event stream says that it lives
 	ShutdownTimeout Duration `yaml:"shutdown_timeout"` // for everything that has to end before the process does
@@ -217,8 +219,11 @@ func Default() Config {
 			Log:             Log{Level: "info", Format: "auto"},
 		},
 		Security: Security{
-			TLS:   TLS{ClientAuth: "none"},
-			Auth:  Auth{OIDC: OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"}},
+			TLS: TLS{ClientAuth: "none"},
+			Auth: Auth{
+				OIDC:        OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"},
+				PassThrough: PassThrough{Producers: 50, Idle: Duration(5 * time.Minute)},
+			},
 			Audit: Audit{Events: []string{"changes", "denials"}},
 		},
 		Kafka:  Kafka{BootstrapServers: []string{"localhost:9092"}},

@@ -89,7 +89,7 @@ func TestEveryFlag(t *testing.T) {
 func TestEveryVariable(t *testing.T) {
 	for _, key := range keysOf("", reflect.TypeFor[config.Config]()) {
 		env := map[string]string{}
-		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted", "10.0.0.0/8", "optional", "reads", `[{"name": "a"}]`, `[{"actions": ["a"]}]`, strings.Repeat("A", 43) + "="} {
+		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted", "10.0.0.0/8", "optional", "reads", "PLAIN", `[{"name": "a"}]`, `[{"actions": ["a"]}]`, strings.Repeat("A", 43) + "="} {
 			env[config.EnvName(key)] = text
 			inv, problems := load(t, nil, env, "")
 			before, _ := config.Default().Dump()
@@ -259,6 +259,11 @@ func TestWhatIsRefused(t *testing.T) {
 		"auth: {oidc: {issuer: 'http://a', audience: b}}":    "auth.oidc.issuer",
 		"auth: {oidc: {issuer: 'https://a?b', audience: b}}": "auth.oidc.issuer",
 		"auth: {oidc: {issuer: 'https://a', audience: b, jwks_url: 'http://c'}}": "auth.oidc.jwks_url",
+		"auth: {pass_through: {basic: GSSAPI}}":                                  "auth.pass_through.basic",
+		"auth: {pass_through: {bearer: true}, oidc: {principal_claim: ''}}":      "auth.oidc.principal_claim",
+		"auth: {pass_through: {producers: 0}}":                                   "auth.pass_through.producers",
+		"auth: {pass_through: {idle: 1ms}}":                                      "auth.pass_through.idle",
+		"{embedded: true, auth: {pass_through: {basic: PLAIN}}}":                 "auth.pass_through",
 		"auth: {event_token_keys: c2hvcnQ=}":                                     "auth.event_token_keys",
 		"allow_anonymous: true\nauth: {tokens: [{name: a, sha256: b}]}":          "allow_anonymous",
 		"webhooks: {allow_networks: [10.0.0.1]}":                                 "webhooks.allow_networks",

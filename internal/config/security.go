@@ -9,9 +9,13 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"sluice/internal/stream"
 )
+
+// maxProducers bounds the producers of callers.
+const maxProducers = 1000
 
 // Security says who may use the gateway, and how connections to it are secured.
 type Security struct {
@@ -36,10 +40,11 @@ func (t TLS) On() bool { return t.CertFile != "" }
 // Auth says who may do what. Without tokens, an issuer and client certificates
 // nobody is asked who they are.
 type Auth struct {
-	Tokens         []Token `yaml:"tokens"`
-	OIDC           OIDC    `yaml:"oidc"`
-	Rules          []Rule  `yaml:"rules"`
-	EventTokenKeys Secret  `yaml:"event_token_keys"` // base64 of 32 bytes, or several joined by commas; "": derived, see EventKeys
+	Tokens         []Token     `yaml:"tokens"`
+	OIDC           OIDC        `yaml:"oidc"`
+	Rules          []Rule      `yaml:"rules"`
+	PassThrough    PassThrough `yaml:"pass_through"`
+	EventTokenKeys Secret      `yaml:"event_token_keys"` // base64 of 32 bytes, or several joined by commas; "": derived, see EventKeys
 }
 
 // Token is a static token: its holder's name and its SHA-256 in hexadecimal.
@@ -56,6 +61,27 @@ type OIDC struct {
 	PrincipalClaim string   `yaml:"principal_claim"` // whose value names the principal
 	JWKSURL        string   `yaml:"jwks_url"`        // of the issuer's keys; "": discovered
 	CAFile         string   `yaml:"cafile"`          // certificates to trust; "": the system's
+}
+
+// PassThrough says with which credentials callers publish under their own
+// identity at Kafka.
+type PassThrough struct {
+	Basic     string   `yaml:"basic"`     // the SASL mechanism that HTTP Basic is for; "": it is not taken
+	Bearer    bool     `yaml:"bearer"`    // JSON Web Tokens are for OAUTHBEARER
+	Producers int      `yaml:"producers"` // of callers, at most
+	Idle      Duration `yaml:"idle"`      // after which without records one is closed
+}
+
+// Mechanisms gives those by which callers log in to Kafka; none: they do not.
+func (p PassThrough) Mechanisms() []string {
+	var list []string
+	if p.Basic != "" {
+		list = append(list, strings.ToUpper(p.Basic))
+	}
+	if p.Bearer {
+		list = append(list, "OAUTHBEARER")
+	}
+	return list
 }
 
 // Rule allows principals, or whoever has the claims, actions on streams.
@@ -112,7 +138,7 @@ func (c Config) checkAudit(problems *Problems) {
 
 // Authenticated says whether callers have to say who they are.
 func (c Config) Authenticated() bool {
-	return len(c.Auth.Tokens) > 0 || c.Auth.OIDC.Issuer != "" || c.TLS.ClientAuth != "none"
+	return len(c.Auth.Tokens) > 0 || c.Auth.OIDC.Issuer != "" || c.TLS.ClientAuth != "none" || len(c.Auth.PassThrough.Mechanisms()) > 0
 }
 
 // EventKeys gives EventTokenKeys. The error does not quote them.
@@ -157,13 +183,35 @@ func (c Config) checkSecurity(problems *Problems) {
 		problems.Add("allow_anonymous", "it lets everybody in, but authentication is configured: remove one of them")
 	}
 	if !c.Authenticated() && len(c.Auth.Rules) > 0 {
-		problems.Add("auth", "nobody is asked who they are, so the rules are for nothing: configure auth.tokens, auth.oidc or client certificates")
+		problems.Add("auth", "nobody is asked who they are, so the rules are for nothing: configure auth.tokens, auth.oidc, auth.pass_through or client certificates")
 	}
 	if _, err := c.Auth.EventKeys(); err != nil {
 		problems.Add("auth.event_token_keys", "%v", err)
 	}
 	c.checkOIDC(problems)
 	c.checkAudit(problems)
+	c.checkPassThrough(problems)
+}
+
+func (c Config) checkPassThrough(problems *Problems) {
+	p := c.Auth.PassThrough
+	switch strings.ToUpper(p.Basic) {
+	case "", "PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512":
+	default:
+		problems.Add("auth.pass_through.basic", "it is PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512, the mechanism by which Kafka takes users and passwords")
+	}
+	if p.Bearer && c.Auth.OIDC.PrincipalClaim == "" {
+		problems.Add("auth.oidc.principal_claim", "it is missing: the claim that names the user, such as sub")
+	}
+	if p.Producers < 1 || p.Producers > maxProducers {
+		problems.Add("auth.pass_through.producers", "it is from 1 to %d: each costs threads and connections", maxProducers)
+	}
+	if time.Duration(p.Idle) < time.Second {
+		problems.Add("auth.pass_through.idle", "it is at least 1s")
+	}
+	if c.Embedded && len(p.Mechanisms()) > 0 {
+		problems.Add("auth.pass_through", "the embedded broker knows no users: name a Kafka with bootstrap_servers, or remove it")
+	}
 }
 
 func (c Config) checkOIDC(problems *Problems) {

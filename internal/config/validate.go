@@ -30,6 +30,7 @@ func (c Config) Validate() Problems {
 	c.checkSecurity(&problems)
 	c.checkHosts(&problems)
 	c.checkOrigins(&problems)
+	c.checkQuotas(&problems)
 	c.checkEmbedded(&problems)
 	c.checkLimits(&problems)
 	c.checkReaders(&problems)

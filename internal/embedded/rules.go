@@ -31,6 +31,7 @@ func (r *rules) install() {
 	r.add(kmsg.IncrementalAlterConfigs, r.incrementalAlterConfigs)
 	r.add(kmsg.DescribeConfigs, r.describeConfigs)
 	r.add(kmsg.OffsetFetch, r.offsetFetch)
+	r.add(kmsg.DeleteRecords, r.deleteRecords)
 	r.add(kmsg.Produce, r.produce)
 }
 

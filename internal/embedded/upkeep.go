@@ -120,7 +120,8 @@ func (u *upkeep) full(topic string, c configs) bool {
 }
 
 // expire deletes the records before the first one that is not older than
-// limit, but none of an open transaction or behind it.
+// limit, but none of an open transaction or behind it, and not the newest of all
+// (see keep).
 //
 // How far the log reaches is noted before the offsets are asked for. The
 // answer for a log without young records is its end, found by a second
@@ -136,7 +137,7 @@ func (u *upkeep) expire(ctx context.Context, topic string, limit time.Time) erro
 		if !ok || young.Err != nil {
 			continue // the topic was deleted meanwhile
 		}
-		to := min(young.Offset, info.LastStableOffset)
+		to := keep(info, min(young.Offset, info.LastStableOffset))
 		if to <= info.LogStartOffset {
 			continue
 		}

@@ -56,9 +56,9 @@ func TestRetentionDeletesOnlyWhatIsOldAndInFront(t *testing.T) {
 		t.Errorf("got %d records", got)
 	}
 
-	// With nothing young left, everything goes.
+	// With nothing young left, the newest stays.
 	old := b.Topic(t, "old", 1, nil)
-	b.Produce(t, rec(old, "a", "x", 8*day), rec(old, "b", "x", 30*day))
+	b.Produce(t, rec(old, "a", "x", 8*day), rec(old, "b", "x", 30*day), rec(old, "c", "x", 30*day))
 	waitForStart(t, b, old, 2)
 }
 
@@ -75,7 +75,7 @@ func TestRetentionLeavesTheRestAlone(t *testing.T) {
 	// that, twice, whatever the order in which it visits topics.
 	for _, name := range []string{"first", "second"} {
 		old := b.Topic(t, name, 1, nil)
-		b.Produce(t, rec(old, "a", "x", 8*day))
+		b.Produce(t, rec(old, "a", "x", 8*day), rec(old, "a", "y", 8*day))
 		waitForStart(t, b, old, 1)
 	}
 	for _, topic := range []string{compacted, forever, usual} {
@@ -109,7 +109,7 @@ func TestRetentionSparesWhatArrivesMeanwhile(t *testing.T) {
 		t.Fatal("the upkeep did not ask for the end of the log")
 	}
 	old := b.Topic(t, "old", 1, nil)
-	b.Produce(t, rec(old, "a", "x", 8*day))
+	b.Produce(t, rec(old, "a", "x", 8*day), rec(old, "a", "y", 8*day))
 	waitForStart(t, b, old, 1) // the upkeep has gone round
 	waitForStart(t, b, topic, 0)
 }
@@ -163,7 +163,7 @@ func TestCompactionWaitsForTransactions(t *testing.T) {
 		}
 	}
 	old := b.Topic(t, "old", 1, nil)
-	b.Produce(t, rec(old, "a", "x", 8*day))
+	b.Produce(t, rec(old, "a", "x", 8*day), rec(old, "a", "y", 8*day))
 	waitForStart(t, b, old, 1) // the upkeep has gone round
 	if err := tx.EndTransaction(t.Context(), kgo.TryAbort); err != nil {
 		t.Fatal(err)

@@ -11,12 +11,17 @@ import (
 // rule is of no use to anybody.
 type access struct {
 	public bool // everybody, also those who are nobody
+	free   bool // is not counted for quotas
 	events bool // takes what EventSource can send, too: a short-lived token in the query or a cookie
 	check  func(r *http.Request, c *stream.Caller) error
 }
 
 // anyone is for what tells nothing of what is stored.
 func anyone() access { return access{public: true} }
+
+// probes is for what asks whether the gateway is well, which has to be answered
+// whoever used up what.
+func probes() access { return access{public: true, free: true} }
 
 // known is for callers who may do anything at all. What they see and change
 // beyond that is decided by whatever answers the route.
@@ -40,9 +45,12 @@ func somewhere(action stream.Action) access {
 }
 
 // onStream is for callers who may do the action on the stream in the path.
-func onStream(action stream.Action) access {
+func onStream(action stream.Action) access { return onStreamIn("stream", action) }
+
+// onStreamIn is onStream for a path whose parameter has another name.
+func onStreamIn(param string, action stream.Action) access {
 	return access{check: func(r *http.Request, c *stream.Caller) error {
-		if id := pathParam(r, "stream"); !c.May(action, id) {
+		if id := pathParam(r, param); !c.May(action, id) {
 			return c.Refuse(action, id)
 		}
 		return nil
@@ -93,15 +101,24 @@ func onSchema() access {
 func (a *api) guarded(ac access, h handler) http.HandlerFunc {
 	serve := a.handle(h)
 	if a.Auth == nil || ac.public {
-		return serve
+		return a.metered(ac, serve)
 	}
-	return a.handle(func(w http.ResponseWriter, r *http.Request) error {
+	return a.metered(ac, a.handle(func(w http.ResponseWriter, r *http.Request) error {
 		x := exchangeOf(w)
 		caller, err := a.authenticate(x, r, ac.events)
 		if err != nil {
+			if x.tab != nil && stream.CodeOf(err) == stream.Unauthenticated {
+				a.Quotas.Fail(x.tab)
+			}
 			return err
 		}
 		x.caller = caller
+		if x.tab != nil {
+			x.tab.Principal = caller.Name
+		}
+		if !a.admit(x, r, ac, stream.PartyPrincipal) {
+			return nil
+		}
 		if ac.check == nil {
 			return stream.Errorf(stream.Forbidden, "nobody may do this, because the gateway has no rule for it; please tell whoever runs the gateway")
 		}
@@ -110,7 +127,7 @@ func (a *api) guarded(ac access, h handler) http.HandlerFunc {
 		}
 		serve(w, r.WithContext(stream.WithCaller(r.Context(), caller)))
 		return nil
-	})
+	}))
 }
 
 // bounded gives the pattern, within what the caller may do the action on.

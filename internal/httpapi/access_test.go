@@ -85,8 +85,16 @@ var matrix = map[string]struct {
 	"GET /streams/{pattern}/records":                     {"/streams/@/records", "", "s"},
 	"GET /streams/{stream}/records/{partition}/{offset}": {"/streams/@/records/0/0", "", "s"},
 	"GET /streams/{pattern}/events":                      {"/streams/@/events", "", "s"},
+	"GET /streams/{stream}/partitions":                   {"/streams/@/partitions", "", "psm"},
+	"GET /streams/{stream}/config":                       {"/streams/@/config", "", "psm"},
+	"DELETE /streams/{pattern}/records":                  {"/streams/@/records?before=latest", "", "m"},
 	"POST /event-tokens":                                 {"/event-tokens", "{}", "s"},
 	"POST /groups/{id}/commit":                           {"/groups/g/commit", `{"position":"p1."}`, "s"},
+
+	"GET /cluster":                           {"/cluster", "", "m"},
+	"GET /cluster/brokers":                   {"/cluster/brokers", "", "m"},
+	"GET /cluster/brokers/{id}":              {"/cluster/brokers/1", "", "m"},
+	"GET /cluster/brokers/{id}/api-versions": {"/cluster/brokers/1/api-versions", "", "m"},
 
 	"GET /schemas":                                     {"/schemas", "", "psmr"},
 	"GET /schemas/{name}":                              {"/schemas/S", "", "psmr"},

@@ -42,11 +42,17 @@ func (a *api) logRequest(x *exchange, r *http.Request, took time.Duration) {
 		slog.Float64("duration_ms", math.Round(float64(took)/float64(time.Microsecond))/1000),
 		slog.String("request_id", x.id),
 	}
+	if client := a.sender(x, r).client; client.IsValid() {
+		attrs = append(attrs, slog.String("client", client.String()))
+	}
 	if x.caller != nil {
 		attrs = append(attrs, slog.String("principal", x.caller.Name))
 	}
 	if x.code != "" {
 		attrs = append(attrs, slog.String("code", string(x.code)))
+	}
+	if x.kind != "" {
+		attrs = append(attrs, slog.String("kind", string(x.kind)))
 	}
 	a.Log.LogAttrs(r.Context(), level, "request", attrs...)
 }

@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -39,6 +40,9 @@ type Streams interface {
 	Change(ctx context.Context, id string, change stream.Change) (info stream.Info, created bool, err error)
 	// Delete returns when the stream is gone.
 	Delete(ctx context.Context, id string) error
+	// Validate says whether Change would create the stream, or what Change
+	// would answer instead; nothing is changed.
+	Validate(ctx context.Context, id string, change stream.Change) (creates bool, err error)
 }
 
 // Schemas changes the registered schemas.
@@ -121,6 +125,12 @@ type Auth interface {
 	Certificate(cert *x509.Certificate) (*stream.Caller, error)
 }
 
+// Passwords says who has a user name and a password, which Kafka is asked about.
+// The code of its errors is stream.Unauthenticated where that is nobody.
+type Passwords interface {
+	Basic(ctx context.Context, user, password string) (*stream.Caller, error)
+}
+
 // EventTokens makes and reads the short-lived tokens that are for reading events
 // alone.
 type EventTokens interface {
@@ -153,7 +163,18 @@ type Audit interface {
 	Record(d stream.Decision, admitted bool)
 }
 
-// Check is one condition that must hold for the gateway to be ready.
+// Ability is something that a gateway does for its clients.
+type Ability string
+
+// The abilities. A gateway is ready as long as it can publish or read.
+const (
+	CanPublish Ability = "publish"
+	CanRead    Ability = "read"
+	CanManage  Ability = "manage"  // streams and schemas
+	CanDeliver Ability = "deliver" // to webhooks
+)
+
+// Check is one condition that must hold for the gateway to do its work.
 type Check struct {
 	Name   string // a short word: "kafka", "schemas"
 	OK     bool
@@ -161,6 +182,8 @@ type Check struct {
 	// Optional is for what others can do, or can wait: a check that does not
 	// hold is shown, and the gateway is ready all the same.
 	Optional bool
+	// For are the abilities that need it, where these are not all.
+	For []Ability
 }
 
 // Readiness says whether the gateway can do its work.
@@ -186,6 +209,8 @@ type Options struct {
 	// Auth says who callers are; nil: nobody is asked, everybody may do
 	// everything.
 	Auth Auth
+	// Passwords are taken beside what Auth takes; nil: they are not.
+	Passwords Passwords
 	// EventTokens are there where Auth is; nil: there are none.
 	EventTokens EventTokens
 	// Revocations ends event streams of those who may not read them any more;
@@ -197,6 +222,13 @@ type Options struct {
 	Reserved []string
 	// MetricsApart says that GET /metrics is served elsewhere, by NewAdmin.
 	MetricsApart bool
+
+	// Quotas limits what callers do; nil: nothing is counted.
+	Quotas Quotas
+	// TrustedProxies are those whose Forwarded and X-Forwarded-* are believed.
+	TrustedProxies []netip.Prefix
+	// WarnPlain has it logged, once, when a token comes in plain text.
+	WarnPlain bool
 
 	Version string // shown by GET /
 
@@ -218,6 +250,8 @@ type Options struct {
 	Groups       Groups
 	Filters      Filters
 	Readiness    Readiness
+	Brokers      Brokers
+	Storage      Storage
 
 	// Subscriptions are the webhooks; nil: there are none, nor their routes.
 	Subscriptions Subscriptions
@@ -233,6 +267,7 @@ type api struct {
 	hosts        map[string]bool
 	origins      allowedOrigins
 	open         openStreams
+	plain        sync.Once // the warning of tokens in plain text
 	publications sync.Pool // of *publication
 	readers      sync.Pool // of *bufio.Reader, for NDJSON
 	slots        sync.Pool // of *slot

@@ -48,6 +48,14 @@ type fakeStreams struct {
 	describe func(context.Context, string) (stream.Info, error)
 	change   func(context.Context, string, stream.Change) (stream.Info, bool, error)
 	remove   func(context.Context, string) error
+	validate func(context.Context, string, stream.Change) (bool, error)
+}
+
+func (f *fakeStreams) Validate(ctx context.Context, id string, c stream.Change) (bool, error) {
+	if f.validate == nil {
+		return false, errUnexpected
+	}
+	return f.validate(ctx, id, c)
 }
 
 func (f *fakeStreams) List(ctx context.Context, p stream.Pattern) ([]stream.Info, error) {
@@ -155,6 +163,8 @@ type gateway struct {
 	filters   fakeFilters
 	checks    fakeReadiness
 	subs      fakeSubscriptions
+	brokers   fakeBrokers
+	storage   fakeStorage
 	registry  *prometheus.Registry
 	log       logBuffer
 	handler   http.Handler
@@ -171,7 +181,7 @@ func newGateway(tb testing.TB, change func(*httpapi.Options)) *gateway {
 		Publisher: &g.publisher, Streams: &g.streams, Schemas: &g.schemas,
 		SchemaReader: &g.schemas, Records: &g.records, Readiness: &g.checks,
 		Feeds: &g.feeds, Groups: &g.groups, Filters: &g.filters, AutoCommit: true,
-		Subscriptions: &g.subs,
+		Subscriptions: &g.subs, Brokers: &g.brokers, Storage: &g.storage,
 	}
 	if change != nil {
 		change(&o)

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"log/slog"
 	"net/http"
 	"strings"
 
@@ -22,15 +23,36 @@ const (
 // certificate. Whoever shows bad credentials is nobody, even with good ones
 // beside them.
 func (a *api) authenticate(x *exchange, r *http.Request, events bool) (*stream.Caller, error) {
+	if a.WarnPlain && len(r.Header["Authorization"]) > 0 && !a.sender(x, r).https {
+		a.plain.Do(func() {
+			a.Log.Warn("a token came in plain text: see that all proxies speak HTTPS to clients and say so (X-Forwarded-Proto, or proto in Forwarded)",
+				slog.String("client", a.sender(x, r).client.String()))
+		})
+	}
 	caller, err := a.identify(r, events)
 	switch {
 	case err != nil && stream.CodeOf(err) == stream.Unauthenticated:
-		x.Header().Set("WWW-Authenticate", challengeInvalid)
+		a.challenge(x, challengeInvalid)
 	case err == nil && caller == nil:
-		x.Header().Set("WWW-Authenticate", challenge)
-		return nil, stream.Errorf(stream.Unauthenticated, "this gateway wants to know who you are: send the header Authorization with the value Bearer and your token")
+		a.challenge(x, challenge)
+		return nil, stream.Errorf(stream.Unauthenticated, "this gateway wants to know who you are: send the header Authorization with the value Bearer and your token%s", a.orPassword())
 	}
 	return caller, err
+}
+
+// challenge says which credentials the gateway takes.
+func (a *api) challenge(x *exchange, bearer string) {
+	x.Header().Set("WWW-Authenticate", bearer)
+	if a.Passwords != nil {
+		x.Header().Add("WWW-Authenticate", challengeBasic)
+	}
+}
+
+func (a *api) orPassword() string {
+	if a.Passwords == nil {
+		return ""
+	}
+	return ", or Basic and your user name and password of Kafka"
 }
 
 // identify gives nil for a request without credentials.
@@ -45,16 +67,30 @@ func (a *api) identify(r *http.Request, events bool) (*stream.Caller, error) {
 	case len(values) > 1:
 		return nil, stream.Errorf(stream.InvalidRequest, "the header Authorization is there more than once; send one")
 	case len(values) == 1:
-		token, ok := bearerToken(values[0])
-		if !ok {
-			return nil, stream.Errorf(stream.Unauthenticated, "the header Authorization is not Bearer and a token")
-		}
-		return a.Auth.Bearer(r.Context(), token)
+		return a.authorized(r, values[0])
 	}
 	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
 		return a.Auth.Certificate(r.TLS.VerifiedChains[0][0])
 	}
 	return nil, nil
+}
+
+// authorized gives whose the header Authorization is.
+func (a *api) authorized(r *http.Request, header string) (*stream.Caller, error) {
+	if a.Passwords != nil {
+		user, password, basic, err := basicCredentials(header)
+		if err != nil {
+			return nil, err
+		}
+		if basic {
+			return a.Passwords.Basic(r.Context(), user, password)
+		}
+	}
+	token, ok := bearerToken(header)
+	if !ok {
+		return nil, stream.Errorf(stream.Unauthenticated, "the header Authorization is not Bearer and a token%s", a.orPassword())
+	}
+	return a.Auth.Bearer(r.Context(), token)
 }
 
 // bearerToken reads the header Authorization: the scheme in any case, one
@@ -77,7 +113,12 @@ func bearerToken(header string) (string, bool) {
 }
 
 // ambient says whether the request has credentials that a browser adds on its
-// own, whichever page sent it.
+// own, whichever page sent it: a password that somebody typed once is among them.
 func ambient(r *http.Request) bool {
+	for _, value := range r.Header["Authorization"] {
+		if scheme, _, _ := strings.Cut(value, " "); strings.EqualFold(scheme, "Basic") {
+			return true
+		}
+	}
 	return len(r.Header["Cookie"]) > 0 || r.TLS != nil && len(r.TLS.PeerCertificates) > 0
 }

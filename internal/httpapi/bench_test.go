@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"sluice/internal/httpapi"
+	"sluice/internal/quota"
 	"sluice/internal/stream"
 )
 
@@ -21,8 +22,13 @@ func (w *discardWriter) Header() http.Header         { return w.header }
 func (w *discardWriter) WriteHeader(int)             {}
 func (w *discardWriter) Write(b []byte) (int, error) { return len(b), nil }
 
-func benchGateway(b *testing.B) *gateway {
-	g := newGateway(b, func(o *httpapi.Options) { o.Log = slog.New(slog.DiscardHandler) })
+func benchGateway(b *testing.B, change ...func(*httpapi.Options)) *gateway {
+	g := newGateway(b, func(o *httpapi.Options) {
+		o.Log = slog.New(slog.DiscardHandler)
+		for _, c := range change {
+			c(o)
+		}
+	})
 	g.publisher.publish = func(context.Context, *stream.Outgoing) (stream.Report, error) {
 		return stream.Report{Partition: 1, Offset: 42, Timestamp: noon, Schema: "Order:1"}, nil
 	}
@@ -35,7 +41,10 @@ func benchGateway(b *testing.B) *gateway {
 
 // BenchmarkPublish is the gateway's own part of a publish of one record.
 func BenchmarkPublish(b *testing.B) {
-	g := benchGateway(b)
+	benchPublish(b, benchGateway(b))
+}
+
+func benchPublish(b *testing.B, g *gateway) {
 	data := []byte(`{"id":4711,"total":12.5,"lines":[{"sku":"a","n":1},{"sku":"b","n":2}],"note":"` + strings.Repeat("x", 120) + `"}`)
 	body := bytes.NewReader(data)
 	r := httptest.NewRequest("POST", "/streams/orders.eu?key=k1&schema=Order:1", nil)
@@ -49,6 +58,15 @@ func BenchmarkPublish(b *testing.B) {
 		clear(w.header)
 		g.handler.ServeHTTP(w, r)
 	}
+}
+
+// BenchmarkPublishWithQuotas is BenchmarkPublish where the address has quotas of
+// requests and of bytes.
+func BenchmarkPublishWithQuotas(b *testing.B) {
+	g := benchGateway(b, func(o *httpapi.Options) {
+		o.Quotas = quota.New(quota.Options{Address: quota.Limits{Requests: 1 << 30, Bytes: 1 << 40}, Registerer: o.Registerer})
+	})
+	benchPublish(b, g)
 }
 
 // BenchmarkLines is the gateway's own part of a record of an NDJSON body.

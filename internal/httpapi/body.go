@@ -25,16 +25,22 @@ type pacedBody struct {
 	stopped atomic.Bool // set by stop, from another goroutine
 	most    int64       // bytes that may come at most; 0: any number
 
-	due    bool  // the deadline is to be set before the next read
-	since  int   // bytes since it was set
-	total  int64 // bytes that have come
-	failed error // what the last read failed with, io.EOF apart
+	due    bool      // the deadline is to be set before the next read
+	since  int       // bytes since it was set
+	until  time.Time // the deadline
+	total  int64     // bytes that have come
+	failed error     // what the last read failed with, io.EOF apart
+
+	allowance *allowance // nil: there are no quotas
+	coded     bool       // what is read here is not what counts for them
 }
 
 func (a *api) pacedBody(x *exchange, r *http.Request) *pacedBody {
 	// Without a body net/http watches the connection already, and a deadline
 	// would end that watch, and with it the request.
-	return &pacedBody{x: x, body: r.Body, timeout: a.Limits.ReadTimeout, due: r.Body != http.NoBody}
+	p := &pacedBody{x: x, body: r.Body, timeout: a.Limits.ReadTimeout, due: r.Body != http.NoBody}
+	p.allow(a, r)
+	return p
 }
 
 var (
@@ -47,7 +53,11 @@ func (p *pacedBody) Read(b []byte) (int, error) {
 	if p.failed != nil { // again: decoders may miss an error that comes with bytes
 		return 0, p.failed
 	}
+	p.wait()
 	n, err := p.read(b)
+	if !p.coded {
+		p.spent(n)
+	}
 	if p.total += int64(n); err == nil && p.most > 0 && p.total > p.most {
 		err = errTooMuch
 	}
@@ -59,8 +69,8 @@ func (p *pacedBody) Read(b []byte) (int, error) {
 
 func (p *pacedBody) read(b []byte) (int, error) {
 	if p.due {
-		p.due, p.since = false, 0
-		_ = http.NewResponseController(p.x).SetReadDeadline(time.Now().Add(p.timeout))
+		p.due, p.since, p.until = false, 0, time.Now().Add(p.timeout)
+		_ = http.NewResponseController(p.x).SetReadDeadline(p.until)
 	}
 	if p.stopped.Load() { // checked after setting the deadline, which stop moves back
 		return 0, errStopped
@@ -78,7 +88,9 @@ func (p *pacedBody) progress() { p.due = p.since > 0 }
 
 // stop ends a read that waits, and all later ones.
 func (p *pacedBody) stop() {
-	p.stopped.Store(true)
+	if !p.stopped.Swap(true) && p.allowance != nil && p.allowance.halt != nil {
+		close(p.allowance.halt)
+	}
 	_ = http.NewResponseController(p.x).SetReadDeadline(time.Now())
 }
 

@@ -50,6 +50,7 @@ func (a *api) content(x *exchange, r *http.Request, paced *pacedBody) (content, 
 		return nil, stream.Errorf(stream.UnsupportedType, "this Content-Encoding is not supported; it is one of gzip and zstd, or left out (identity)")
 	}
 	d := &decoding{paced: paced, coding: coding, pool: pool, expander: pool.Get().(expander)}
+	paced.coded = true
 	d.expander.reset(paced)
 	return d, nil
 }
@@ -90,6 +91,7 @@ type decoding struct {
 func (d *decoding) Read(b []byte) (int, error) {
 	n, err := d.expander.Read(b)
 	d.expanded += int64(n)
+	d.paced.spent(n)
 	switch {
 	case d.paced.failed != nil: // decoders take some failures for the end
 		return n, d.paced.failed

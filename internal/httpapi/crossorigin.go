@@ -9,7 +9,7 @@ import (
 // checkOrigin refuses unsafe methods that a page of another site sent, unless
 // its origin is allowed: a visited page must not publish or delete with its
 // visitor's access. Where all origins are allowed, that holds for requests
-// without cookies and client certificates: no page gets access by what the
+// without cookies, passwords and client certificates: no page gets access by what the
 // browser adds on its own.
 func (a *api) checkOrigin(next http.Handler) http.Handler {
 	c := http.NewCrossOriginProtection()

@@ -34,7 +34,7 @@ var kinds = map[stream.Code]kind{
 	},
 	stream.Forbidden: {
 		http.StatusForbidden, "Not allowed",
-		"The caller is known but may not do this: a rule of the gateway denies it, or Kafka's access control lists deny it to the gateway. The detail says which. Ask whoever runs the gateway or the Kafka cluster for the permission; trying again does not help before.",
+		"The caller is known but may not do this: a rule or a quota of the gateway denies it, or Kafka's access control lists deny it to the gateway. The detail says which. Ask whoever runs the gateway or the Kafka cluster for the permission; trying again does not help before.",
 	},
 	stream.OriginNotAllowed: {
 		http.StatusForbidden, "This origin or host is not served",
@@ -67,6 +67,10 @@ var kinds = map[stream.Code]kind{
 	stream.UnknownSubscription: {
 		http.StatusNotFound, "No such subscription",
 		"There is no subscription with this id; it may have been deleted. GET /subscriptions lists all.",
+	},
+	stream.UnknownBroker: {
+		http.StatusNotFound, "No such broker",
+		"The cluster has no broker of this id at the moment: it never had, or it is down. GET /cluster/brokers lists those it has.",
 	},
 	stream.SchemaConflict: {
 		http.StatusConflict, "The version is taken by another schema",
@@ -126,7 +130,7 @@ var kinds = map[stream.Code]kind{
 	},
 	stream.RateLimited: {
 		http.StatusTooManyRequests, "Too many requests",
-		"The caller's quota is used up. Wait as long as Retry-After says, then go on more slowly. Nothing was stored.",
+		"A quota of the caller, or of the address it calls from, is used up: requests or bytes a second, or streams open at once. The detail says which. Wait as long as Retry-After says, then go on more slowly: the headers RateLimit-Policy and RateLimit, which every answer has, say how fast. Nothing was stored.",
 	},
 	stream.Overloaded: {
 		http.StatusServiceUnavailable, "The gateway is busy",

@@ -41,16 +41,22 @@ func (a *api) getEvents(w http.ResponseWriter, r *http.Request) error {
 		beginEvents(x)
 		return nil
 	}
+	leave, err := a.enter(x)
+	if err != nil {
+		return a.refuseReader(x, r, err)
+	}
 	f, err := follow(r.Context())
 	if err != nil {
+		leave()
 		return a.refuseReader(x, r, err)
 	}
 	beginEvents(x)
 	if r.Method == http.MethodHead {
 		f.Close()
+		leave()
 		return nil
 	}
-	s := &eventStream{a: a, x: x, out: a.newOutflow(x), follower: f, kind: kind, pattern: pathParam(r, "pattern")}
+	s := &eventStream{a: a, x: x, out: a.newOutflow(x), follower: f, kind: kind, leave: leave, pattern: pathParam(r, "pattern")}
 	if x.caller != nil {
 		s.expires = x.caller.Expires
 	}
@@ -97,28 +103,30 @@ func beginEvents(x *exchange) {
 
 // refuseReader answers a reader who cannot be served. EventSource gives up for
 // ever after any other status than 200, so what will pass is told in the
-// stream, with the time to come back: that there is no room, and, to those who
-// ask for events by name as EventSource does, that Kafka is away.
+// stream, with the time to come back: that there is no room, that a quota is
+// used up, and, to those who ask for events by name as EventSource does, that
+// Kafka is away.
 func (a *api) refuseReader(x *exchange, r *http.Request, err error) error {
 	switch code := stream.CodeOf(err); {
 	case code == stream.Overloaded:
-		a.turnAway(x, code, endOverloaded, nil)
+		a.turnAway(x, a.explain(x, r.Context(), err), endOverloaded, nil)
 		return nil
-	case code == stream.KafkaUnavailable && strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
+	case code == stream.RateLimited, code == stream.KafkaUnavailable && strings.Contains(r.Header.Get("Accept"), "text/event-stream"):
 		e := a.explain(x, r.Context(), err)
-		a.turnAway(x, code, endProblem, appendControl(nil, eventProblem, mustJSON(newProblem(e, ""))))
+		a.turnAway(x, e, endProblem, appendControl(nil, eventProblem, mustJSON(newProblem(e, ""))))
 		return nil
 	}
 	return err
 }
 
 // turnAway answers with a stream that ends at once, after what is to be told.
-func (a *api) turnAway(x *exchange, code stream.Code, reason endReason, told []byte) {
-	x.code = code
-	a.metrics.failed(code)
+func (a *api) turnAway(x *exchange, e *stream.Error, reason endReason, told []byte) {
+	x.code = e.Code
+	a.metrics.failed(e.Code)
 	a.events.ended.WithLabelValues(string(reason)).Inc()
 	beginEvents(x)
-	_ = a.newOutflow(x).send(appendEnd(told, reason, between(retryBusyMin, retryBusyMax))) // who is gone misses nothing
+	retry := max(e.RetryAfter, between(retryBusyMin, retryBusyMax))
+	_ = a.newOutflow(x).send(appendEnd(told, reason, retry)) // who is gone misses nothing
 }
 
 // appendEnd appends the last event, and when to connect again.
@@ -135,6 +143,7 @@ type eventStream struct {
 	follower Follower
 	kind     string
 	pattern  string    // of the path
+	leave    func()    // says that it is not open any more
 	expires  time.Time // when the reader's credentials end; zero: never
 	buf      []byte
 }
@@ -142,6 +151,7 @@ type eventStream struct {
 // run sends events until something ends the stream. An error of writing cuts
 // the connection: nothing more can be said on it.
 func (s *eventStream) run(ctx context.Context) {
+	defer s.leave()
 	defer s.follower.Close()
 	open := s.a.events.open.WithLabelValues(s.kind)
 	open.Inc()

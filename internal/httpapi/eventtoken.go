@@ -75,7 +75,7 @@ func (a *api) createEventToken(w http.ResponseWriter, r *http.Request) error {
 		answer.Token = ""
 		http.SetCookie(w, &http.Cookie{ //nolint:gosec // Secure where the connection is
 			Name: eventTokenCookie, Value: token, Path: eventTokenPath, MaxAge: max(1, int(time.Until(expires).Seconds())),
-			HttpOnly: true, Secure: r.TLS != nil, SameSite: http.SameSiteStrictMode,
+			HttpOnly: true, Secure: a.sender(x, r).https, SameSite: http.SameSiteStrictMode,
 		})
 	}
 	x.Header()["Cache-Control"] = headerNoStore

@@ -23,10 +23,14 @@ type exchange struct {
 	status   int            // 0 until the header is written
 	written  int64          // bytes of the answer's body
 	received int64          // bytes of the request's body
+	tab      *stream.Tab    // of the quotas; nil: none are counted
+	from     sender         // where it comes from, once somebody asked
+	located  bool           // whether somebody did
 	code     stream.Code    // of the problem answered, "" for none
+	kind     stream.ErrorKind
 	outcome  stream.Outcome // of the record should this publish fail without saying; "" elsewhere
 
-	kind     stream.AuditKind // of the route, "" for none
+	auditAs  stream.AuditKind // of the route, "" for none
 	admitted bool             // the audit log keeps room for this
 	named    string           // what the request is about, where the path does not say
 
@@ -81,6 +85,7 @@ func safeRequestID(id string) bool {
 func (x *exchange) WriteHeader(status int) {
 	if x.status == 0 && status >= http.StatusOK {
 		x.status = status
+		setRateLimit(x.Header(), x.tab)
 	}
 	x.ResponseWriter.WriteHeader(status)
 }
@@ -89,6 +94,7 @@ func (x *exchange) WriteHeader(status int) {
 func (x *exchange) Write(b []byte) (int, error) {
 	if x.status == 0 {
 		x.status = http.StatusOK
+		setRateLimit(x.Header(), x.tab)
 	}
 	n, err := x.ResponseWriter.Write(b)
 	x.written += int64(n)

@@ -19,6 +19,7 @@ type lineSource struct {
 
 func (a *api) openLines(x *exchange, r *http.Request) (*lineSource, error) {
 	paced := a.pacedBody(x, r)
+	paced.slowDown(a.metrics)
 	body, err := a.content(x, r, paced)
 	if err != nil {
 		return nil, err

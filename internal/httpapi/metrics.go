@@ -20,6 +20,7 @@ type metrics struct {
 	errors        *prometheus.CounterVec
 	acceptedLost  prometheus.Counter
 	recordsStored prometheus.Counter
+	slowed        prometheus.Counter
 }
 
 func newMetrics(reg prometheus.Registerer) *metrics {
@@ -53,6 +54,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		recordsStored: f.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_http_records_stored_total",
 			Help: "Records published over HTTP and acknowledged by Kafka.",
+		}),
+		slowed: f.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_http_slowed_seconds_total",
+			Help: "Time for which bodies of lines were not read because a quota of bytes was used up.",
 		}),
 	}
 }

@@ -174,6 +174,20 @@ func TestHealth(t *testing.T) {
 	if res := g.do(t, "GET /health/live", ""); res.StatusCode != 200 {
 		t.Error("not live because not ready")
 	}
+	for _, tt := range []struct {
+		missing []httpapi.Ability
+		status  int
+		want    string
+	}{
+		{[]httpapi.Ability{httpapi.CanPublish, httpapi.CanManage}, 200, `{"status":"ready","publish":false,"read":true,"manage":false,"deliver":true,`},
+		{[]httpapi.Ability{httpapi.CanRead, httpapi.CanDeliver}, 200, `{"status":"ready","publish":true,"read":false,"manage":true,"deliver":false,`},
+		{[]httpapi.Ability{httpapi.CanRead, httpapi.CanPublish}, 503, `{"status":"not_ready","publish":false,"read":false,"manage":true,"deliver":true,`},
+	} {
+		g.checks[1] = httpapi.Check{Name: "schemas", Detail: "denied", For: tt.missing}
+		if res := g.do(t, "GET /health/ready", ""); res.StatusCode != tt.status || !strings.HasPrefix(res.body, tt.want) {
+			t.Errorf("without %v: %d %s", tt.missing, res.StatusCode, res.body)
+		}
+	}
 }
 
 func TestOpenAPIIsServed(t *testing.T) {

@@ -35,7 +35,15 @@ func (a *api) getRecords(w http.ResponseWriter, r *http.Request) error {
 	}
 	x := exchangeOf(w)
 	x.Header().Add("Vary", "Accept")
-	if negotiate(r.Header.Values("Accept"), "application/json", "application/x-ndjson") == "application/x-ndjson" {
+	lines := negotiate(r.Header.Values("Accept"), "application/json", "application/x-ndjson") == "application/x-ndjson"
+	if lines || ask.wait > 0 {
+		leave, err := a.enter(x)
+		if err != nil {
+			return err
+		}
+		defer leave()
+	}
+	if lines {
 		return a.streamRecords(x, r, ask)
 	}
 	return a.sendPage(r.Context(), x, ask)

@@ -24,6 +24,14 @@ type problem struct {
 	Errors  []stream.Violation `json:"errors,omitempty"`
 	Outcome stream.Outcome     `json:"outcome,omitempty"`
 	Line    int                `json:"line,omitzero"` // of an NDJSON request, from 1
+
+	// Violated has the names of the quotas that refused the request, by the
+	// draft of the RateLimit fields.
+	Violated []string `json:"violated-policies,omitempty"`
+
+	// Retriable says of Kafka's errors whether the same request can succeed
+	// later; nil: it is none of Kafka's.
+	Retriable *bool `json:"retriable,omitempty"`
 }
 
 func newProblem(e *stream.Error, outcome stream.Outcome) problem {
@@ -35,7 +43,23 @@ func newProblem(e *stream.Error, outcome stream.Outcome) problem {
 		Detail:  clip(e.Message),
 		Errors:  clipAll(e.Violations),
 		Outcome: outcome,
+
+		Retriable: retriable(e),
 	}
+}
+
+// retriable says whether the same request can succeed later, where the error is
+// Kafka's: of some kind, or one of the codes that are about nothing else.
+func retriable(e *stream.Error) *bool {
+	passes := e.Kind.Passes()
+	switch {
+	case e.Kind != "":
+	case e.Code == stream.KafkaUnavailable, e.Code == stream.NotEnoughReplicas, e.Code == stream.OutcomeUnknown:
+		passes = true
+	default:
+		return nil
+	}
+	return &passes
 }
 
 // maxDetail bounds a sentence of a problem, in bytes: names in it may be the
@@ -102,19 +126,27 @@ func (a *api) explain(x *exchange, ctx context.Context, err error) *stream.Error
 
 // answer writes the error as a problem, unless an answer has begun.
 func (a *api) answer(x *exchange, r *http.Request, e *stream.Error) {
-	x.code = e.Code
+	x.code, x.kind = e.Code, e.Kind
 	a.metrics.failed(e.Code)
 	if x.status != 0 {
 		panic(http.ErrAbortHandler)
 	}
-	a.writeProblem(x, e, newProblem(e, outcomeOf(e, x.outcome)))
+	if e.Code == stream.Unauthenticated && x.Header().Get("WWW-Authenticate") == "" { // Kafka refused what was taken for good
+		a.challenge(x, challengeInvalid)
+	}
+	p := newProblem(e, outcomeOf(e, x.outcome))
+	if e.Code == stream.RateLimited {
+		p.Violated = violated(x.tab)
+	}
+	a.writeProblem(x, e, p)
 }
 
 // writeProblem writes body, whose status is that of e's code. The body is a
 // problem or has a problem's members.
 func (a *api) writeProblem(x *exchange, e *stream.Error, body any) {
 	h, status := x.Header(), kindOf(e.Code).status
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+	passes := retriable(e)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable || passes != nil && *passes {
 		h.Set("Retry-After", retryAfter(e.RetryAfter))
 	}
 	h["Content-Type"] = headerProblem

@@ -31,8 +31,8 @@ const publishRoute = "/streams/{stream}"
 func (a *api) routes() *chi.Mux {
 	m := chi.NewRouter()
 	m.Use(begin, a.accessLog, a.auditRequests, a.measure, a.recoverPanic, secure, a.checkHost, a.allowOrigins, a.checkOrigin, escapedRoute)
-	m.NotFound(a.handle(notFound))
-	m.MethodNotAllowed(a.handle(methodNotAllowed(m)))
+	m.NotFound(a.metered(access{}, a.handle(notFound)))
+	m.MethodNotAllowed(a.metered(access{}, a.handle(methodNotAllowed(m))))
 
 	for _, rt := range a.table() {
 		m.Method(rt.method, rt.path, a.audited(rt))
@@ -71,11 +71,13 @@ func (a *api) table() []route {
 		{http.MethodDelete, "/schemas/{name}/versions/{version}", onSchema(), a.deleteSchemaVersion},
 		{http.MethodPost, "/schemas/{name}/versions/{version}/validate", known(), a.validate},
 
-		{http.MethodGet, "/health/live", anyone(), a.live},
-		{http.MethodGet, "/health/ready", anyone(), a.ready},
+		{http.MethodGet, "/health/live", probes(), a.live},
+		{http.MethodGet, "/health/ready", probes(), a.ready},
 		{http.MethodGet, "/openapi.yaml", anyone(), openAPI},
 		{http.MethodGet, "/problems/{slug}", anyone(), problemPage},
 	}
+	routes = append(routes, a.clusterRoutes()...)
+	routes = append(routes, a.storageRoutes()...)
 	if a.Subscriptions != nil {
 		routes = append(routes, a.subscriptionRoutes()...)
 	}

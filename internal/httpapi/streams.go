@@ -176,7 +176,8 @@ func (a *api) putStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if err := noQuery(r); err != nil {
+	trial, err := readTrial(r)
+	if err != nil {
 		return err
 	}
 	x := exchangeOf(w)
@@ -188,6 +189,13 @@ func (a *api) putStream(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
+	if trial {
+		creates, err := a.Streams.Validate(r.Context(), id, change)
+		if err != nil {
+			return err
+		}
+		return a.sendJSON(x, http.StatusOK, map[string]bool{"valid": true, "creates": creates})
+	}
 	info, created, err := a.Streams.Change(r.Context(), id, change)
 	if err != nil {
 		return err
@@ -197,6 +205,22 @@ func (a *api) putStream(w http.ResponseWriter, r *http.Request) error {
 		return a.sendJSON(x, http.StatusCreated, newStreamInfo(&info))
 	}
 	return a.sendJSON(x, http.StatusOK, newStreamInfo(&info))
+}
+
+// validateOnly is the parameter of a trial: the broker checks, and changes
+// nothing.
+const validateOnly = "validate_only"
+
+// readTrial says whether the request asks for a trial; it takes nothing else.
+func readTrial(r *http.Request) (bool, error) {
+	text := "false"
+	if err := readQuery(r, func(_, value string) { text = value }, validateOnly); err != nil {
+		return false, err
+	}
+	if text != "true" && text != "false" {
+		return false, badParameter(validateOnly, "is true or false")
+	}
+	return text == "true", nil
 }
 
 func (a *api) getStream(w http.ResponseWriter, r *http.Request) error {

@@ -121,6 +121,15 @@ func (a *Admin) describe(ctx context.Context, name string) (stream.Topic, error)
 // without an error, when there is one of that name. Errors: NameCollision,
 // InvalidRequest for what Kafka refuses, Forbidden, KafkaUnavailable.
 func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool, err error) {
+	if created, err = a.create(ctx, spec, false); !created {
+		return false, err
+	}
+	a.made.Store(spec.Name, time.Now())
+	return true, a.until(ctx, spec.Name, true)
+}
+
+// create asks for a topic, or whether it can be made.
+func (a *Admin) create(ctx context.Context, spec stream.TopicSpec, trial bool) (created bool, err error) {
 	t := ckafka.TopicSpecification{Topic: spec.Name, NumPartitions: spec.Partitions, ReplicationFactor: spec.ReplicationFactor, Config: spec.Config}
 	if t.NumPartitions == 0 {
 		t.NumPartitions = -1 // the broker's num.partitions, KIP-464
@@ -133,15 +142,14 @@ func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	r, err := use(a.cluster.handle, func() ([]ckafka.TopicResult, error) {
-		return a.cluster.handle.admin.CreateTopics(ctx, []ckafka.TopicSpecification{t}, ckafka.SetAdminOperationTimeout(adminTimeout))
+		return a.cluster.handle.admin.CreateTopics(ctx, []ckafka.TopicSpecification{t}, ckafka.SetAdminOperationTimeout(adminTimeout), ckafka.SetAdminValidateOnly(trial))
 	})
 	if err != nil {
 		return false, changeError(err)
 	}
 	switch e := r[0].Error; e.Code() {
 	case ckafka.ErrNoError:
-		a.made.Store(spec.Name, time.Now())
-		return true, a.until(ctx, spec.Name, true)
+		return true, nil
 	case ckafka.ErrTopicAlreadyExists:
 		return false, nil
 	case ckafka.ErrTopicException:
@@ -216,10 +224,20 @@ func settled(t ckafka.TopicMetadata, exists bool) bool {
 
 // AddPartitions raises the number of a topic's partitions to n.
 func (a *Admin) AddPartitions(ctx context.Context, name string, n int) error {
+	if err := a.addPartitions(ctx, name, n, false); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	return a.until(ctx, name, true)
+}
+
+// addPartitions asks for more partitions, or whether they can be had.
+func (a *Admin) addPartitions(ctx context.Context, name string, n int, trial bool) error {
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	r, err := use(a.cluster.handle, func() ([]ckafka.TopicResult, error) {
-		return a.cluster.handle.admin.CreatePartitions(ctx, []ckafka.PartitionsSpecification{{Topic: name, IncreaseTo: n}}, ckafka.SetAdminOperationTimeout(adminTimeout))
+		return a.cluster.handle.admin.CreatePartitions(ctx, []ckafka.PartitionsSpecification{{Topic: name, IncreaseTo: n}}, ckafka.SetAdminOperationTimeout(adminTimeout), ckafka.SetAdminValidateOnly(trial))
 	})
 	if err != nil {
 		return changeError(err)
@@ -227,12 +245,21 @@ func (a *Admin) AddPartitions(ctx context.Context, name string, n int) error {
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
 		return onTopic("ALTER", name).of(refused(e))
 	}
-	return a.until(ctx, name, true)
+	return nil
 }
 
 // Configure sets a topic's settings; a nil value takes one back to the
 // broker's default. The others stay as they are (KIP-339).
 func (a *Admin) Configure(ctx context.Context, name string, settings map[string]*string) error {
+	if err := a.configure(ctx, name, settings, false); err != nil {
+		return err
+	}
+	a.untilSet(ctx, name, settings)
+	return nil
+}
+
+// configure asks for settings, or whether they can be had.
+func (a *Admin) configure(ctx context.Context, name string, settings map[string]*string, trial bool) error {
 	entries := make([]ckafka.ConfigEntry, 0, len(settings))
 	for _, key := range slices.Sorted(maps.Keys(settings)) {
 		e := ckafka.ConfigEntry{Name: key, IncrementalOperation: ckafka.AlterConfigOpTypeDelete}
@@ -244,7 +271,7 @@ func (a *Admin) Configure(ctx context.Context, name string, settings map[string]
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
 	r, err := use(a.cluster.handle, func() ([]ckafka.ConfigResourceResult, error) {
-		return a.cluster.handle.admin.IncrementalAlterConfigs(ctx, []ckafka.ConfigResource{{Type: ckafka.ResourceTopic, Name: name, Config: entries}}, ckafka.SetAdminRequestTimeout(adminTimeout))
+		return a.cluster.handle.admin.IncrementalAlterConfigs(ctx, []ckafka.ConfigResource{{Type: ckafka.ResourceTopic, Name: name, Config: entries}}, ckafka.SetAdminRequestTimeout(adminTimeout), ckafka.SetAdminValidateOnly(trial))
 	})
 	if err != nil {
 		return changeError(err)
@@ -252,7 +279,6 @@ func (a *Admin) Configure(ctx context.Context, name string, settings map[string]
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
 		return onTopic("ALTER_CONFIGS", name).of(refused(e))
 	}
-	a.untilSet(ctx, name, settings)
 	return nil
 }
 

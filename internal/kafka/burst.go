@@ -68,10 +68,10 @@ func (h *held) own(b []byte) []byte {
 // no key go to the same partition of its pair, and those of the next burst to
 // the other one.
 func (p *Producer) sendBurst(burst []*held) {
-	now, turn := time.Now(), p.bursts.Add(1)
+	now, turns := time.Now(), turns{}
 	for _, h := range burst {
 		if h.waiter.pair != nil {
-			h.waiter.chosen = h.waiter.pair.choose(now, turn)
+			h.waiter.chosen = h.waiter.pair.choose(now, turns.of(h.waiter.pair))
 			h.message.TopicPartition.Partition = h.waiter.chosen
 		}
 		if err := p.produce(&h.message); err != nil {
@@ -80,6 +80,31 @@ func (p *Producer) sendBurst(burst []*held) {
 		}
 		h.free()
 	}
+}
+
+// turns gives the records of a burst that share a pair the same turn of it.
+type turns struct {
+	pair   *pair
+	turn   uint32
+	before map[*pair]uint32 // of a burst of several topics
+}
+
+func (t *turns) of(p *pair) uint32 {
+	if p == t.pair {
+		return t.turn
+	}
+	if t.pair != nil && t.before == nil {
+		t.before = map[*pair]uint32{t.pair: t.turn}
+	}
+	turn, known := t.before[p]
+	if !known {
+		turn = p.turns.Add(1)
+		if t.before != nil {
+			t.before[p] = turn
+		}
+	}
+	t.pair, t.turn = p, turn
+	return turn
 }
 
 // placeHeld hands over one of a burst that librdkafka did not take at once.

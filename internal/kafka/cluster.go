@@ -68,9 +68,10 @@ type Cluster struct {
 	logs      chan ckafka.LogEvent
 	reach     *reachability
 	doctor    *doctor
+	nodes     nodes
 	told      repeats // what was logged of librdkafka's words
 	renewing  sync.Mutex
-	renewals  []func(context.Context) // replace clients whose credentials have changed
+	renewals  []*func(context.Context) // replace clients whose credentials have changed
 	stop      context.CancelFunc
 	running   sync.WaitGroup
 }
@@ -179,18 +180,20 @@ func (c *Cluster) watch() {
 func (c *Cluster) event(client string, h tokenHolder, ev ckafka.Event) {
 	switch ev := ev.(type) {
 	case *ckafka.Stats:
-		c.metrics.statistics(client, ev.String())
+		c.nodes.learn(client, c.metrics.statistics(client, ev.String()).Brokers, time.Now())
 	case ckafka.OAuthBearerTokenRefresh:
 		c.refresh(client, h)
 	case ckafka.Error:
 		c.metrics.clientErrors.WithLabelValues(client, errorLabel(ev)).Inc()
+		kind := c.metrics.failed(ev)
 		if ev.Code() == ckafka.ErrAllBrokersDown {
 			c.reach.suspect()
 			return
 		}
 		c.doctor.listen(ev)
+		c.nodes.fail(client, ev, time.Now())
 		c.log.LogAttrs(context.Background(), c.level(slog.LevelWarn, client+ev.String()), "kafka client error",
-			slog.String("client", client), slog.String("code", errorLabel(ev)), slog.Any("error", ev))
+			slog.String("client", client), slog.String("code", errorLabel(ev)), slog.String("kind", string(kind)), slog.Any("error", ev))
 	}
 }
 

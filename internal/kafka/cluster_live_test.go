@@ -100,3 +100,58 @@ func TestClusterReplicatesByItself(t *testing.T) {
 		t.Errorf("got %+v, %v", got, err)
 	}
 }
+
+// The brokers are told as they are: one that hangs is not ready any more, or not
+// in the cluster, and comes back.
+func TestClusterKnowsItsBrokers(t *testing.T) {
+	b := threeBrokers(t)
+	g := startWith(t, b, kafka.Options{BootstrapServers: []string{b.Addr}, Settings: map[string]string{"statistics.interval.ms": "500"}})
+	brokers := kafka.NewBrokers(g.Cluster)
+	topic := b.Prefix() + "brokers"
+	b.DeleteLater(t, topic)
+	if _, err := g.admin.Create(t.Context(), stream.TopicSpec{Name: topic, Partitions: 6, ReplicationFactor: 3}); err != nil {
+		t.Fatal(err)
+	}
+	publish := func() {
+		for p := range int32(6) {
+			m := message(topic, "k", "v")
+			m.Partition = p
+			await(t, g.send(m))
+		}
+	}
+	publish() // to each leader, so that there are connections
+	ready := func(want int) func() error {
+		return func() error {
+			list, err := brokers.List(t.Context())
+			if err != nil {
+				return err
+			}
+			ready, least := 0, 0
+			for _, b := range list {
+				if b.Connection.State == stream.ConnectionReady {
+					ready++
+				}
+				if b.LeastLoaded {
+					least++
+				}
+			}
+			if ready != want || least != 1 {
+				return fmt.Errorf("%d are ready, %d of them least loaded: %+v", ready, least, list)
+			}
+			return nil
+		}
+	}
+	kafkatest.Eventually(t, 2*patience, ready(3))
+	signal(t, 3, syscall.SIGSTOP)
+	defer signal(t, 3, syscall.SIGCONT)
+	publish() // or it would not be noticed
+	kafkatest.Eventually(t, 2*patience, ready(2))
+	signal(t, 3, syscall.SIGCONT)
+	kafkatest.Eventually(t, 2*patience, func() error {
+		list, err := brokers.List(t.Context())
+		if err != nil || len(list) != 3 {
+			return fmt.Errorf("got %+v, %w", list, err)
+		}
+		return nil
+	})
+}

@@ -82,6 +82,9 @@ func (c *Commits) Commit(ctx context.Context, group string, layouts []stream.Lay
 	}
 	defer func() { c.turn <- struct{}{} }()
 	err = c.transaction(ctx, group, offsets)
+	if err != nil {
+		c.cluster.metrics.failed(err)
+	}
 	if is(err, ckafka.ErrTransactionalIDAuthorizationFailed) {
 		err = c.plain(ctx, group, offsets)
 	}
@@ -286,6 +289,9 @@ func commitError(ctx context.Context, err error) error {
 	e := toError(err)
 	if e.Code == stream.Internal {
 		e.Code, e.Message = stream.KafkaUnavailable, "Kafka did not take the position; commit it again"
+		if !e.Kind.Passes() {
+			e.Kind = stream.Retriable
+		}
 	}
 	return e
 }

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -251,11 +252,18 @@ func (c *Cluster) try(ctx context.Context, next *identity) string {
 	return fmt.Sprintf("no broker answers (%v)", err)
 }
 
-// onRenewal has f called whenever credentials have changed, by one goroutine.
-func (c *Cluster) onRenewal(f func(context.Context)) {
+// onRenewal has f called whenever credentials have changed, by one goroutine,
+// until forget is called.
+func (c *Cluster) onRenewal(f func(context.Context)) (forget func()) {
+	own := &f
 	c.renewing.Lock()
 	defer c.renewing.Unlock()
-	c.renewals = append(c.renewals, f)
+	c.renewals = append(slices.Clip(c.renewals), own)
+	return func() {
+		c.renewing.Lock()
+		defer c.renewing.Unlock()
+		c.renewals = slices.DeleteFunc(slices.Clone(c.renewals), func(other *func(context.Context)) bool { return other == own })
+	}
 }
 
 // renewClients replaces the clients that publish, then the control connection:
@@ -267,7 +275,7 @@ func (c *Cluster) renewClients(ctx context.Context) {
 	renewals := c.renewals
 	c.renewing.Unlock()
 	for _, renew := range renewals {
-		renew(ctx)
+		(*renew)(ctx)
 	}
 	if ctx.Err() != nil {
 		return

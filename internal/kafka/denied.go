@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"sync/atomic"
@@ -16,6 +17,7 @@ type right struct {
 	operation string // "WRITE"
 	resource  string // "topic", "group"
 	name      string
+	who       string // lacks it; "": the gateway
 }
 
 // of names the right in an error that says it is lacking. Others stay as they
@@ -30,7 +32,7 @@ func (r right) of(err error) error {
 		return err
 	}
 	own := *e
-	own.Message = fmt.Sprintf("Kafka denies the gateway %s on the %s %s; ask who runs Kafka for that ACL", r.operation, r.resource, r.name)
+	own.Message = fmt.Sprintf("Kafka denies %s %s on the %s %s; ask who runs Kafka for that ACL", cmp.Or(r.who, "the gateway"), r.operation, r.resource, r.name)
 	return &own
 }
 
@@ -40,8 +42,8 @@ const (
 	group = "group"
 )
 
-func onTopic(operation, name string) right { return right{operation, topic, name} }
-func onGroup(name string) right            { return right{"READ", group, name} }
+func onTopic(operation, name string) right { return right{operation, topic, name, ""} }
+func onGroup(name string) right            { return right{"READ", group, name, ""} }
 
 // deniedFor is how long nothing is published after Kafka refused to let the
 // gateway publish anything at all.
@@ -50,7 +52,12 @@ const deniedFor = time.Second
 // denial remembers when that was. A user who may write to no topic gets no
 // producer id, and librdkafka gives the whole producer up; without a pause each
 // record would cost another one.
-type denial struct{ until atomic.Int64 } // Unix nanoseconds
+type denial struct {
+	who   string       // may not publish; "": the gateway
+	until atomic.Int64 // Unix nanoseconds
+}
+
+func (d *denial) write(topic string) right { return right{"WRITE", "topic", topic, d.who} }
 
 // take notes that a producer ended so.
 func (d *denial) take(err ckafka.Error) {
@@ -64,7 +71,7 @@ func (d *denial) error(name string) error {
 	if time.Now().UnixNano() >= d.until.Load() {
 		return nil
 	}
-	return onTopic("WRITE", name).of(toError(ckafka.NewError(ckafka.ErrClusterAuthorizationFailed, "no producer id is given to a user who may write to no topic", false)))
+	return d.write(name).of(toError(ckafka.NewError(ckafka.ErrClusterAuthorizationFailed, "no producer id is given to a user who may write to no topic", false)))
 }
 
 // explain gives the reason why a record was given up with its producer.
@@ -74,5 +81,5 @@ func (d *denial) explain(name string, err error) error {
 			return denied
 		}
 	}
-	return onTopic("WRITE", name).of(toError(err))
+	return d.write(name).of(toError(err))
 }

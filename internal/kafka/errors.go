@@ -5,6 +5,7 @@ import (
 	"time"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
+	"github.com/twmb/franz-go/pkg/kerr"
 
 	"sluice/internal/stream"
 )
@@ -108,13 +109,46 @@ func toError(err error) *stream.Error {
 		return unexpected(err)
 	}
 	f, known := failures[theirs.Code()]
+	kind := kindOf(theirs)
 	switch {
 	case theirs.IsFatal():
 		f = failures[ckafka.ErrFatal]
+	case !known && kind == stream.Retriable:
+		f = passing
 	case !known:
-		return unexpected(err)
+		e := unexpected(err)
+		e.Kind = kind
+		return e
 	}
-	return &stream.Error{Code: f.code, Message: f.message, Outcome: f.outcome, RetryAfter: f.retry, Err: err}
+	return &stream.Error{Code: f.code, Message: f.message, Outcome: f.outcome, Kind: kind, RetryAfter: f.retry, Err: err}
+}
+
+// passing is what an error means that passes by itself, and of which no more is
+// known.
+var passing = failure{
+	stream.KafkaUnavailable, stream.OutcomeUnclear,
+	"Kafka cannot do that at the moment; try again a little later", retryUnavailable,
+}
+
+// errTransactionAbortable is newer than the client library's names (KIP-890).
+const errTransactionAbortable ckafka.ErrorCode = 120
+
+// kindOf says what can be done about an error. What the table says goes before
+// what Kafka's protocol does: a topic that is unknown is worth another try to a
+// client that may ask the wrong broker, and the gateway has made it already.
+func kindOf(err ckafka.Error) stream.ErrorKind {
+	f, known := failures[err.Code()]
+	switch theirs := kerr.ErrorForCode(int16(err.Code())); {
+	case err.IsFatal():
+		return stream.Fatal
+	case err.TxnRequiresAbort(), err.Code() == errTransactionAbortable:
+		return stream.Abortable
+	case known && (f.retry > 0 || f.code == stream.OutcomeUnknown), err.IsRetriable():
+		return stream.Retriable
+	case !known && err.Code() > 0 && kerr.IsRetriable(theirs):
+		return stream.Retriable
+	}
+	return stream.Permanent
 }
 
 func unexpected(err error) *stream.Error {
@@ -134,4 +168,9 @@ func is(err error, codes ...ckafka.ErrorCode) bool {
 		}
 	}
 	return false
+}
+
+func isFatal(err error) bool {
+	var e ckafka.Error
+	return errors.As(err, &e) && (e.IsFatal() || e.Code() == ckafka.ErrFatal)
 }

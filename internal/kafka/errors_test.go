@@ -115,3 +115,34 @@ func TestChangesWithoutAnAnswer(t *testing.T) {
 		t.Errorf("got %+v", e)
 	}
 }
+
+// What can be done about an error is told with it.
+func TestKinds(t *testing.T) {
+	for _, tt := range []struct {
+		err   ckafka.Error
+		kind  stream.ErrorKind
+		code  stream.Code
+		retry bool
+	}{
+		{ckafka.NewError(ckafka.ErrTransport, "", false), stream.Retriable, stream.KafkaUnavailable, true},
+		{ckafka.NewError(ckafka.ErrNotEnoughReplicas, "", false), stream.Retriable, stream.NotEnoughReplicas, true},
+		{ckafka.NewError(ckafka.ErrMsgTimedOut, "", false), stream.Retriable, stream.OutcomeUnknown, false},
+		{ckafka.NewError(ckafka.ErrReassignmentInProgress, "", false), stream.Retriable, stream.InvalidRequest, true},
+		{ckafka.NewError(ckafka.ErrUnknownTopicOrPart, "", false), stream.Permanent, stream.UnknownStream, false},
+		{ckafka.NewError(ckafka.ErrTopicAuthorizationFailed, "", false), stream.Permanent, stream.Forbidden, false},
+		{ckafka.NewError(ckafka.ErrUnsupportedVersion, "", false), stream.Permanent, stream.Internal, false},
+		{ckafka.NewError(ckafka.ErrOutOfOrderSequenceNumber, "", true), stream.Fatal, stream.KafkaUnavailable, true},
+		{ckafka.NewError(errTransactionAbortable, "", false), stream.Abortable, stream.Internal, false},
+		// Not in the table: Kafka's protocol says that it passes.
+		{ckafka.NewError(ckafka.ErrNotLeaderForPartition, "", false), stream.Retriable, stream.KafkaUnavailable, true},
+		{ckafka.NewError(ckafka.ErrKafkaStorageError, "", false), stream.Retriable, stream.KafkaUnavailable, true},
+	} {
+		got := toError(fmt.Errorf("wrapped: %w", tt.err))
+		if got.Kind != tt.kind || got.Code != tt.code || (got.RetryAfter > 0) != tt.retry {
+			t.Errorf("%v: got %s, %s, retry after %v; want %+v", tt.err.Code(), got.Kind, got.Code, got.RetryAfter, tt)
+		}
+	}
+	if e := toError(context.Canceled); e.Kind != "" {
+		t.Errorf("an error that is not Kafka's is %s", e.Kind)
+	}
+}

@@ -116,3 +116,19 @@ func TestGatherLosesNothing(t *testing.T) {
 		}
 	}
 }
+
+// The records of a burst that have a topic in common take one turn of its pair.
+func TestTurnsOfABurst(t *testing.T) {
+	a, b := newPair(), newPair()
+	for round := range uint32(3) {
+		turns := turns{}
+		var got []uint32
+		for _, p := range []*pair{a, a, b, a, b} {
+			got = append(got, turns.of(p))
+		}
+		n := round + 1
+		if diff := cmp.Diff([]uint32{n, n, n, n, n}, got); diff != "" {
+			t.Errorf("turns (-want +got):\n%s", diff)
+		}
+	}
+}

@@ -6,6 +6,8 @@ import (
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promauto"
+
+	"sluice/internal/stream"
 )
 
 // metrics is what this package measures. Labels are bounded: the client is one
@@ -13,6 +15,7 @@ import (
 type metrics struct {
 	reachable    prometheus.Gauge
 	clientErrors *prometheus.CounterVec
+	errors       *prometheus.CounterVec
 	replaced     prometheus.Counter
 	delivery     prometheus.Histogram
 	logOffset    *prometheus.GaugeVec
@@ -45,6 +48,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		clientErrors: f.NewCounterVec(prometheus.CounterOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "client_errors_total", Help: "Errors that librdkafka reported, by client and code.",
 		}, []string{"client", "code"}),
+		errors: f.NewCounterVec(prometheus.CounterOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "errors_total", Help: "Errors of Kafka's by what can be done about them (retriable, abortable, fatal, permanent): of records, of commits by clients, and those that librdkafka reported.",
+		}, []string{"kind"}),
 		replaced: f.NewCounter(prometheus.CounterOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "producer_replacements_total", Help: "Producers replaced: after a fatal error, or because a topic was made anew.",
 		}),
@@ -74,6 +80,17 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		sentBytes:    gauge("broker_sent_bytes", "Bytes sent to the broker since the client was made.", "client", "broker"),
 		connects:     gauge("broker_connects", "Connection attempts to the broker since the client was made.", "client", "broker"),
 	}
+}
+
+// failed counts an error of Kafka's, and gives its kind; "" where it is none.
+func (m *metrics) failed(err error) stream.ErrorKind {
+	e, theirs := errors.AsType[ckafka.Error](err)
+	if !theirs {
+		return ""
+	}
+	kind := kindOf(e)
+	m.errors.WithLabelValues(string(kind)).Inc()
+	return kind
 }
 
 // errorLabel names an error's code by the constant that Kafka's protocol or

@@ -102,6 +102,7 @@ func TestMetricsMove(t *testing.T) {
 		}
 		return fmt.Errorf("no error was counted: %v", values)
 	})
+	eventually(t, reg, "sluice_kafka_errors_total", "kind=retriable", more)
 }
 
 // nothing keeps no state.

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -57,13 +56,14 @@ type Producer struct {
 	cluster  *Cluster
 	log      *slog.Logger
 	opts     ProducerOptions
+	caller   *caller // as whom it publishes; nil: as the gateway
 	replicas *replicaWatch
 
-	timestamps timestampTypes
+	timestamps *timestampTypes
 	pairs      pairs
 	looks      singleflight.Group
+	forget     func() // ends the renewal of credentials
 	gather     *gather[*held]
-	bursts     atomic.Uint32 // counts them
 
 	denied   denial
 	current  atomic.Pointer[generation]
@@ -95,14 +95,14 @@ type pending struct {
 
 // NewProducer starts a producer on the client's cluster.
 func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
-	p := &Producer{cluster: c, log: c.log, opts: o, replicas: newReplicaWatch(c), timestamps: timestampTypes{cluster: c}}
+	p := &Producer{cluster: c, log: c.log, opts: o, replicas: newReplicaWatch(c), timestamps: &timestampTypes{cluster: c}}
 	p.gather = newGather(p.sendBurst)
 	g, err := p.open()
 	if err != nil {
 		return nil, err
 	}
 	p.start(g)
-	c.onRenewal(p.renewCredentials)
+	p.forget = c.onRenewal(p.renewCredentials)
 	return p, nil
 }
 
@@ -120,6 +120,9 @@ func (p *Producer) open() (*generation, error) {
 	})
 	if err != nil {
 		return nil, err
+	}
+	if p.caller != nil {
+		p.caller.configure(cfg, p.opts)
 	}
 	for name, value := range producerDefaults {
 		if _, set := cfg[name]; !set {
@@ -272,13 +275,13 @@ func (p *Producer) serve(g *generation) {
 			g.took(ev)
 			p.report(ev)
 		case ckafka.Error:
-			p.cluster.event("producer", g.handle, ev)
+			p.event(g, ev)
 			p.denied.take(ev)
 			if ev.IsFatal() {
 				p.running.Go(func() { p.replace(g) })
 			}
 		default:
-			p.cluster.event("producer", g.handle, ev)
+			p.event(g, ev)
 		}
 	}
 }
@@ -302,6 +305,9 @@ func (p *Producer) report(m *ckafka.Message) {
 	p.cluster.metrics.delivery.Observe(now.Sub(w.queued).Seconds())
 	err := m.TopicPartition.Error
 	w.teach(m.TopicPartition.Partition, err, now)
+	if err != nil {
+		p.cluster.metrics.failed(err)
+	}
 	switch {
 	case err == nil && m.TopicPartition.Offset < 0:
 		// The broker took the record for one that it has already, and has
@@ -375,7 +381,7 @@ func (p *Producer) replace(g *generation) {
 	if p.current.Load() != g || p.closed.Load() {
 		return
 	}
-	p.log.Error("the producer failed", slog.Any("error", g.handle.GetFatalError()))
+	p.log.Log(context.Background(), p.level(slog.LevelError), "the producer failed", slog.Any("error", g.handle.GetFatalError()))
 	if p.succeed() {
 		p.running.Go(g.retire)
 	}
@@ -409,7 +415,7 @@ func (p *Producer) succeed() bool {
 		p.log.Error("cannot replace the producer", slog.Any("error", err))
 		return false
 	}
-	p.log.Info("producer replaced")
+	p.log.Log(context.Background(), p.level(slog.LevelInfo), "producer replaced")
 	p.cluster.metrics.replaced.Inc()
 	p.start(next)
 	return true
@@ -467,6 +473,7 @@ func (p *Producer) look(topic string) error {
 // gives up the rest, and says how many records that were. Send fails from then
 // on, and a second call does nothing.
 func (p *Producer) Close(ctx context.Context) error {
+	p.forget()
 	left := p.end(ctx)
 	p.running.Wait() // outside the lock, which a replacement under way waits for
 	if left > 0 {
@@ -490,9 +497,4 @@ func (p *Producer) end(ctx context.Context) (left int) {
 	}
 	g.retire()
 	return left
-}
-
-func isFatal(err error) bool {
-	var e ckafka.Error
-	return errors.As(err, &e) && (e.IsFatal() || e.Code() == ckafka.ErrFatal)
 }

@@ -24,11 +24,35 @@ import (
 // connection is made. The error names what only librdkafka knows.
 func wire(current func() Options) ([]kgo.Opt, error) {
 	o := current()
+	if err := o.wirable("ssl.", "sasl.", "https."); err != nil {
+		return nil, err
+	}
+	opts := wireConnections(current)
+	if o.usesSASL() {
+		mechanism, err := mechanism(current)
+		if err != nil {
+			return nil, err
+		}
+		opts = append(opts, kgo.SASL(mechanism))
+	}
+	return opts, nil
+}
+
+// wirable names a setting that begins so, for only librdkafka knows it.
+func (o Options) wirable(prefixes ...string) error {
 	for name := range o.Settings {
-		if strings.HasPrefix(name, "ssl.") || strings.HasPrefix(name, "sasl.") || strings.HasPrefix(name, "https.") {
-			return nil, errors.New(settingsKey + name + " is known to librdkafka alone")
+		for _, prefix := range prefixes {
+			if strings.HasPrefix(name, prefix) {
+				return errors.New(settingsKey + name + " is known to librdkafka alone")
+			}
 		}
 	}
+	return nil
+}
+
+// wireConnections says how to reach Kafka, and not as whom.
+func wireConnections(current func() Options) []kgo.Opt {
+	o := current()
 	opts := []kgo.Opt{
 		kgo.SeedBrokers(o.BootstrapServers...), kgo.ClientID(cmp.Or(o.Client.ID, defaultClientID)),
 		kgo.DisableClientMetrics(), kgo.RetryTimeout(callTimeout), kgo.DialTimeout(callTimeout),
@@ -39,14 +63,7 @@ func wire(current func() Options) ([]kgo.Opt, error) {
 			return current().dialTLS(ctx, network, addr)
 		}))
 	}
-	if o.usesSASL() {
-		mechanism, err := mechanism(current)
-		if err != nil {
-			return nil, err
-		}
-		opts = append(opts, kgo.SASL(mechanism))
-	}
-	return opts, nil
+	return opts
 }
 
 // dialTLS makes a connection with the certificates and rules of the options.

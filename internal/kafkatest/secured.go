@@ -1,9 +1,14 @@
 package kafkatest
 
 import (
+	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"testing"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kadm"
 )
 
 // The environment that says where the real Kafka's other listeners are. What
@@ -48,3 +53,47 @@ func KafkaSecured(t testing.TB) *Secured {
 // broker.crt; other-ca.crt, which the broker does not know, and which signed
 // other-client.crt; other-client.key.
 func (s *Secured) File(name string) string { return filepath.Join(s.certs, name) }
+
+// User makes a user of both SCRAM mechanisms, or gives the one there is another
+// password. The test has to wait until the broker knows. The user ends with the
+// test.
+func (s *Secured) User(t testing.TB, name, password string) {
+	t.Helper()
+	admin := kadm.NewClient(s.Client(t))
+	for _, m := range []kadm.ScramMechanism{kadm.ScramSha256, kadm.ScramSha512} { // in one request they would be one user twice
+		altered, err := admin.AlterUserSCRAMs(t.Context(), nil, []kadm.UpsertSCRAM{{User: name, Mechanism: m, Iterations: 4096, Password: password}})
+		if err == nil {
+			err = altered.Error()
+		}
+		if err != nil {
+			t.Fatalf("make the user %s: %v", name, err)
+		}
+		t.Cleanup(func() {
+			ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+			defer cancel()
+			_, _ = admin.AlterUserSCRAMs(ctx, []kadm.DeleteSCRAM{{User: name, Mechanism: m}}, nil) // another cleanup may have done it
+		})
+	}
+}
+
+// Allow lets a user do something with the topics whose names begin so, until
+// the test ends. The test has to wait until the broker knows.
+func (s *Secured) Allow(t testing.TB, user, topics string, operations ...kadm.ACLOperation) {
+	t.Helper()
+	acls := func() *kadm.ACLBuilder {
+		return kadm.NewACLs().Allow("User:" + user).AllowHosts("*").Topics(topics).ResourcePatternType(kadm.ACLPatternPrefixed).Operations(operations...)
+	}
+	admin := kadm.NewClient(s.Client(t))
+	made, err := admin.CreateACLs(t.Context(), acls())
+	for _, r := range made {
+		err = errors.Join(err, r.Err)
+	}
+	if err != nil {
+		t.Fatalf("allow %s: %v", user, err)
+	}
+	t.Cleanup(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		defer cancel()
+		_, _ = admin.DeleteACLs(ctx, acls())
+	})
+}

@@ -151,7 +151,7 @@ func (p *Publisher) reviveAndSend(ctx context.Context, rec *stream.Outgoing) (st
 // many records should be slowed down rather than refused.
 func (p *Publisher) queue(ctx context.Context, rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
 	m := message(rec, t)
-	err := p.send(&m, rec, t, delivered)
+	err := p.send(ctx, &m, rec, t, delivered)
 	if stream.CodeOf(err) != stream.Overloaded {
 		return err
 	}
@@ -165,7 +165,7 @@ func (p *Publisher) queue(ctx context.Context, rec *stream.Outgoing, t stream.Ta
 			return err
 		case <-tick.C:
 		}
-		if err = p.send(&m, rec, t, delivered); stream.CodeOf(err) != stream.Overloaded {
+		if err = p.send(ctx, &m, rec, t, delivered); stream.CodeOf(err) != stream.Overloaded {
 			return err
 		}
 	}
@@ -176,7 +176,7 @@ func (p *Publisher) sendAndWait(ctx context.Context, rec *stream.Outgoing, t str
 	reported := p.waiters.Get().(chan result)
 	m := message(rec, t)
 	m.Waited = true
-	err := p.send(&m, rec, t, func(r stream.Report, err error) { reported <- result{r, err} })
+	err := p.send(ctx, &m, rec, t, func(r stream.Report, err error) { reported <- result{r, err} })
 	if err != nil {
 		p.waiters.Put(reported)
 		return stream.Report{}, err
@@ -191,13 +191,22 @@ func (p *Publisher) sendAndWait(ctx context.Context, rec *stream.Outgoing, t str
 	}
 }
 
+// senderOf gives what publishes for the caller: a producer that is logged in to
+// Kafka as them, where they have one.
+func (p *Publisher) senderOf(ctx context.Context) stream.Sender {
+	if c := stream.CallerOf(ctx); c != nil && c.Sender != nil {
+		return c.Sender
+	}
+	return p.opts.Producer
+}
+
 // message begins the record's message: all but what depends on its stored form.
 func message(rec *stream.Outgoing, t stream.Target) stream.Message {
 	return stream.Message{Topic: t.Topic, Partition: rec.Partition, Key: rec.Key, Headers: rec.Headers, Timestamp: rec.Timestamp}
 }
 
 // send puts the record into its stored form and queues it.
-func (p *Publisher) send(m *stream.Message, rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
+func (p *Publisher) send(ctx context.Context, m *stream.Message, rec *stream.Outgoing, t stream.Target, delivered func(stream.Report, error)) error {
 	buffer := p.buffers.Get().(*[]byte)
 	defer p.buffers.Put(buffer)
 	schema := t.Schema.String()
@@ -211,7 +220,7 @@ func (p *Publisher) send(m *stream.Message, rec *stream.Outgoing, t stream.Targe
 		m.Headers = append(slices.Clip(rec.Headers), stream.Header{Name: stream.SchemaHeader, Value: []byte(schema)})
 	}
 	size := len(m.Value)
-	return p.opts.Producer.Send(m, func(r stream.Report, err error) {
+	return p.senderOf(ctx).Send(m, func(r stream.Report, err error) {
 		if err == nil {
 			r.Schema = schema
 			p.metrics.stored(size)

@@ -425,3 +425,44 @@ func TestNothingIsSharedBetweenRecords(t *testing.T) {
 	}
 	all.Wait()
 }
+
+// sender is a producer of a caller's own.
+type sender func(*stream.Message, func(stream.Report, error)) error
+
+func (f sender) Send(m *stream.Message, delivered func(stream.Report, error)) error {
+	return f(m, delivered)
+}
+
+// What a caller publishes who has a producer is handed to that one alone, also
+// when the stream has to be made anew first.
+func TestCallersOwnProducer(t *testing.T) {
+	p := &parts{
+		send:   func(*stream.Message, func(stream.Report, error)) error { return errors.New("sent as the gateway") },
+		revive: func(*stream.Outgoing) (stream.Target, error) { return target, nil },
+	}
+	sent := 0
+	own := sender(func(m *stream.Message, delivered func(stream.Report, error)) error {
+		if sent++; sent == 1 {
+			return failing(stream.UnknownStream, stream.NotStored)
+		}
+		delivered(stream.Report{Partition: 3}, nil)
+		return nil
+	})
+	ctx := stream.WithCaller(t.Context(), &stream.Caller{Sender: own})
+	publisher := p.publisher(t)
+	report, err := publisher.Publish(ctx, record())
+	if err != nil || report.Partition != 3 || sent != 2 {
+		t.Errorf("got %+v, %v, after %d", report, err, sent)
+	}
+	reported := make(chan error, 1)
+	if err := publisher.Enqueue(ctx, record(), func(_ stream.Report, err error) { reported <- err }); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-reported; err != nil || sent != 3 {
+		t.Errorf("got %v, after %d", err, sent)
+	}
+	ctx = stream.WithCaller(t.Context(), &stream.Caller{})
+	if _, err := publisher.Publish(ctx, record()); err == nil {
+		t.Error("a caller without a producer has one")
+	}
+}

@@ -29,7 +29,7 @@ func (a Action) Phrase() string {
 // Principal is who sends a request, or owns what is stored. It is not changed
 // once others have it.
 type Principal struct {
-	Name   string              // the kind of credentials and the name they give: "token:ci", "oidc:alice", "cert:CN=billing"; "": nobody
+	Name   string              // the kind of credentials and the name they give: "token:ci", "oidc:alice", "cert:CN=billing", "user:bob"; "": nobody
 	Claims map[string][]string // those that rules ask for; nil where there are none
 }
 
@@ -76,6 +76,7 @@ type Caller struct {
 
 	Expires time.Time // when the credentials end; zero: never
 	Proof   string    // tells a principal's credentials from later ones of its name; "": the name is enough
+	Sender  Sender    // publishes under the caller's own identity at Kafka; nil: the gateway's publishes for it
 	Short   bool      // by a short-lived token, which is good for nothing but reading events
 }
 

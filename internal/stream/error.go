@@ -26,6 +26,7 @@ const (
 	UnknownRecord        Code = "unknown-record"        // no record at that partition and offset
 	UnknownGroup         Code = "unknown-group"         // no such consumer group
 	UnknownSubscription  Code = "unknown-subscription"  // no such subscription
+	UnknownBroker        Code = "unknown-broker"        // no such broker in the cluster
 	SchemaConflict       Code = "schema-conflict"       // the version is taken by another schema
 	SchemaMismatch       Code = "schema-mismatch"       // the stream is bound to another schema
 	SchemaInUse          Code = "schema-in-use"         // streams are bound to the schema
@@ -59,6 +60,20 @@ const (
 	OutcomeUnclear Outcome = "unknown"    // may or may not be in Kafka
 )
 
+// ErrorKind says of an error of Kafka's what can be done about it.
+type ErrorKind string
+
+// The kinds of Kafka's errors. An error that is not Kafka's has none.
+const (
+	Retriable ErrorKind = "retriable" // it passes: the same again can succeed
+	Abortable ErrorKind = "abortable" // a transaction that was undone: the same again begins another
+	Fatal     ErrorKind = "fatal"     // the client that met it is of no more use; the gateway makes another one
+	Permanent ErrorKind = "permanent" // the same again fails again
+)
+
+// Passes says whether the same request can succeed later.
+func (k ErrorKind) Passes() bool { return k == Retriable || k == Abortable || k == Fatal }
+
 // Violation is one thing wrong with a request's content.
 type Violation struct {
 	Pointer string `json:"pointer"`           // JSON Pointer as a URI fragment ("#/a/b"), RFC 6901 §6
@@ -74,6 +89,7 @@ type Error struct {
 	Message    string
 	Violations []Violation   // every problem found, where there are several
 	Outcome    Outcome       // for a publish: what became of the record
+	Kind       ErrorKind     // of Kafka's error; "": it is none
 	RetryAfter time.Duration // how long to wait before another try; 0 when it is not known
 	Err        error
 }

@@ -133,6 +133,9 @@ func (r *request) keep(old *stream.Subscription, found *problems) {
 // are created at the same time, at least one sees the other.
 func (s *Store) create(ctx context.Context, r *request) (*stream.Subscription, error) {
 	sub := r.Subscription
+	if err := s.checkMost(sub); err != nil {
+		return nil, err
+	}
 	if r.paused {
 		sub.Reason = stream.ReasonRequest
 	}

@@ -26,6 +26,30 @@ func own(ctx context.Context, sub *stream.Subscription) error {
 	return sub.Permitted(c.Rights)
 }
 
+// checkMost says whether the owner may have one more. The log was read to its
+// end.
+func (s *Store) checkMost(sub *stream.Subscription) error {
+	if s.o.Most == nil || sub.Owner.Name == "" {
+		return nil
+	}
+	most := s.o.Most(sub.Owner.Name)
+	if most <= 0 {
+		return nil
+	}
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	have := 0
+	for id, e := range s.entries {
+		if id != sub.ID && e.sub != nil && e.sub.Owner.Name == sub.Owner.Name && (!e.pending || !e.abandoned()) {
+			have++
+		}
+	}
+	if have >= most {
+		return stream.Errorf(stream.Forbidden, "%s owns %d subscriptions, and its quota is %d: delete one, or ask whoever runs the gateway for more", sub.Owner.Name, have, most)
+	}
+	return nil
+}
+
 // adopt makes the caller the owner of what nobody owns, and takes over what its
 // credentials say of an owner now. What others own stays theirs.
 func adopt(ctx context.Context, sub *stream.Subscription) error {

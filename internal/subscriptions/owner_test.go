@@ -2,6 +2,7 @@ package subscriptions_test
 
 import (
 	"context"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -127,5 +128,46 @@ func TestStatusOfWhatIsSeen(t *testing.T) {
 		if p.Stream != "orders.eu" {
 			t.Errorf("it tells of %s", p.Stream)
 		}
+	}
+}
+
+// A principal owns as many as its quota says, and what it deletes is free again.
+func TestSubscriptionsOfOneOwner(t *testing.T) {
+	w := newWorld()
+	w.most = func(principal string) int { return map[string]int{"token:alice": 2}[principal] }
+	s := w.gateway(t)
+	alice, bob := callerOf(t, "token:alice", "*", "", ""), callerOf(t, "token:bob", "*", "", "")
+	ask := func(ctx context.Context, id string) error {
+		_, err := s.Create(ctx, []byte(minimal+`,"id":"`+id+`"}`))
+		return err
+	}
+	for _, id := range []string{"a", "b"} {
+		if err := ask(alice, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := ask(alice, "c"); stream.CodeOf(err) != stream.Forbidden || !strings.Contains(err.Error(), "token:alice owns 2 subscriptions, and its quota is 2") {
+		t.Errorf("got %v", err)
+	}
+	var none stream.Condition
+	if _, _, err := s.Put(alice, "c", []byte(minimal+`}`), none); stream.CodeOf(err) != stream.Forbidden {
+		t.Errorf("by PUT: %v", err)
+	}
+	if _, created, err := s.Put(alice, "a", []byte(minimal+`}`), none); err != nil || created {
+		t.Errorf("its own cannot be replaced: %v", err)
+	}
+	for _, id := range []string{"d", "e", "f"} { // who has no quota
+		if err := ask(bob, id); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := ask(t.Context(), "g"); err != nil {
+		t.Error(err)
+	}
+	if err := s.Delete(alice, "b", none); err != nil {
+		t.Fatal(err)
+	}
+	if err := ask(alice, "c"); err != nil {
+		t.Error(err)
 	}
 }

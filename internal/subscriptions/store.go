@@ -73,6 +73,10 @@ type Options struct {
 	// Blocked says why this gateway may not deliver anything, nil while it may.
 	// Without the function it always may.
 	Blocked func() error
+	// Most says how many subscriptions a principal may own, 0 for any number.
+	// Without the function it is any number. Of several that are created at the
+	// same moment a few more may come to be.
+	Most func(principal string) int
 	// Keys encrypt secrets and header values in the log, 32 bytes each: the
 	// first one what is written from now on. None: they are not encrypted.
 	Keys [][]byte

@@ -139,6 +139,8 @@ type world struct {
 	kafka  *cluster
 	sender *sender
 	out    *bytes.Buffer // what is logged
+
+	most func(principal string) int // subscriptions of one owner; nil: any number
 }
 
 func newWorld() *world {
@@ -170,7 +172,7 @@ func (w *world) open(keys ...[]byte) (*subscriptions.Store, error) {
 	return subscriptions.New(subscriptions.Options{
 		Log:     slog.New(slog.NewTextHandler(w.out, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Open:    func(state stream.State) subscriptions.Log { return &replica{log: w.log, state: state} },
-		Streams: w.kafka, Offsets: w.kafka, Filters: filters{}, Sender: w.sender, Keys: keys,
+		Streams: w.kafka, Offsets: w.kafka, Filters: filters{}, Sender: w.sender, Keys: keys, Most: w.most,
 		CheckURL: func(_ context.Context, url string) error {
 			if strings.Contains(url, "10.0.0.1") {
 				return stream.Errorf(stream.InvalidRequest, "the endpoint's url leads to a private network")

@@ -1,0 +1,549 @@
+package identity_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"sluice/internal/identity"
+	"sluice/internal/stream"
+)
+
+// kafka takes the logins whose passwords it has, and records what happens.
+type kafka struct {
+	mu        sync.Mutex
+	passwords map[string]string // by user; "" is a Kafka that does not answer
+	asked     []string          // "user:password"
+	asking    int
+	most      int // at once
+	producers []*producer
+	pause     time.Duration // an answer takes so long
+}
+
+func (k *kafka) Confirm(ctx context.Context, l *stream.Login) error {
+	k.mu.Lock()
+	k.asked = append(k.asked, l.User+":"+l.Reveal())
+	k.asking++
+	k.most = max(k.most, k.asking)
+	pause := k.pause
+	k.mu.Unlock()
+	defer func() {
+		k.mu.Lock()
+		k.asking--
+		k.mu.Unlock()
+	}()
+	select {
+	case <-time.After(pause):
+	case <-ctx.Done():
+		return stream.Errorf(stream.KafkaUnavailable, "no answer")
+	}
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch k.passwords[l.User] {
+	case l.Reveal():
+		return nil
+	case "":
+		return stream.Errorf(stream.KafkaUnavailable, "no answer")
+	}
+	return stream.Errorf(stream.Unauthenticated, "no")
+}
+
+func (k *kafka) Open(l *stream.Login, suspect func()) (identity.Producer, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	p := &producer{user: l.User, suspect: suspect}
+	p.login.Store(l)
+	k.producers = append(k.producers, p)
+	return p, nil
+}
+
+func (k *kafka) set(user, password string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.passwords[user] = password
+}
+
+func (k *kafka) setPause(d time.Duration) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.pause = d
+}
+
+// open gives the users who have a producer.
+func (k *kafka) open() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	var users []string
+	for _, p := range k.producers {
+		if !p.closed.Load() {
+			users = append(users, p.user)
+		}
+	}
+	return users
+}
+
+func (k *kafka) questions() []string {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	return append([]string(nil), k.asked...)
+}
+
+// producer holds what is sent until it is told to report.
+type producer struct {
+	user    string
+	suspect func()
+	login   atomic.Pointer[stream.Login]
+	closed  atomic.Bool
+	anew    atomic.Int32
+
+	mu      sync.Mutex
+	waiting []func(stream.Report, error)
+}
+
+func (p *producer) Send(_ *stream.Message, delivered func(stream.Report, error)) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.closed.Load() {
+		return stream.Errorf(stream.KafkaUnavailable, "it is closed").WithOutcome(stream.NotStored)
+	}
+	p.waiting = append(p.waiting, delivered)
+	return nil
+}
+
+func (p *producer) Follow(l *stream.Login) { p.login.Store(l) }
+func (p *producer) Anew(string)            { p.anew.Add(1) }
+
+// report reports all that waits.
+func (p *producer) report(err error) {
+	p.mu.Lock()
+	waiting := p.waiting
+	p.waiting = nil
+	p.mu.Unlock()
+	for _, delivered := range waiting {
+		delivered(stream.Report{}, err)
+	}
+}
+
+func (p *producer) Close(ctx context.Context) error {
+	if p.closed.Swap(true) {
+		return errors.New("it is closed twice")
+	}
+	p.mu.Lock()
+	left := len(p.waiting)
+	p.mu.Unlock()
+	if left > 0 {
+		<-ctx.Done()
+		p.report(stream.Errorf(stream.KafkaUnavailable, "it was given up").WithOutcome(stream.NotStored))
+	}
+	return nil
+}
+
+// world is a pool on that Kafka.
+type world struct {
+	*identity.Pool
+	kafka   *kafka
+	t       *testing.T
+	metrics *prometheus.Registry
+}
+
+// within runs a test in a bubble of its own time.
+func within(t *testing.T, producers int, f func(t *testing.T, w *world)) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{t: t, metrics: prometheus.NewRegistry(), kafka: &kafka{passwords: map[string]string{}}}
+		for _, user := range []string{"alice", "bob", "carol"} {
+			w.kafka.passwords[user] = user + "-secret"
+		}
+		w.Pool = identity.New(identity.Options{
+			Kafka: w.kafka, Producers: producers, Idle: time.Minute, Log: slog.New(slog.NewTextHandler(t.Output(), nil)), Registerer: w.metrics,
+		})
+		f(t, w)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.Close(ctx); err != nil {
+			t.Error(err)
+		}
+		if open := w.kafka.open(); len(open) > 0 {
+			t.Errorf("left open: %v", open)
+		}
+	})
+}
+
+func login(user, password string) *stream.Login {
+	return stream.Login{Mechanism: "PLAIN", User: user}.WithSecret(password)
+}
+
+func token(user, text string, life time.Duration) *stream.Login {
+	return stream.Login{Mechanism: "OAUTHBEARER", User: user, Account: "account of " + user, Expires: time.Now().Add(life)}.WithSecret(text)
+}
+
+// in logs in, which has to succeed.
+func (w *world) in(l *stream.Login) stream.Sender {
+	w.t.Helper()
+	s, err := w.LogIn(w.t.Context(), l)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return s
+}
+
+// send sends a record, and gives what is told of it when it is reported.
+func (w *world) send(s stream.Sender) (told chan error, err error) {
+	told = make(chan error, 1)
+	return told, s.Send(&stream.Message{Topic: "t"}, func(_ stream.Report, err error) { told <- err })
+}
+
+// stored sends a record and has it reported.
+func (w *world) stored(s stream.Sender, user string) {
+	w.t.Helper()
+	told, err := w.send(s)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	w.producer(user).report(nil)
+	if err := w.told(told); err != nil {
+		w.t.Fatal(err)
+	}
+}
+
+// told waits for what a record's publisher is told.
+func (w *world) told(c <-chan error) error {
+	w.t.Helper()
+	select {
+	case err := <-c:
+		return err
+	case <-time.After(time.Hour):
+		w.t.Fatal("no report")
+		return nil
+	}
+}
+
+// producer gives the user's open producer.
+func (w *world) producer(user string) *producer {
+	w.t.Helper()
+	w.kafka.mu.Lock()
+	defer w.kafka.mu.Unlock()
+	for _, p := range w.kafka.producers {
+		if p.user == user && !p.closed.Load() {
+			return p
+		}
+	}
+	w.t.Fatalf("%s has no producer", user)
+	return nil
+}
+
+func (w *world) wantOpen(users ...string) {
+	w.t.Helper()
+	synctest.Wait()
+	if d := cmp.Diff(users, w.kafka.open()); d != "" {
+		w.t.Errorf("producers (-want +got):\n%s", d)
+	}
+}
+
+func (w *world) wantAsked(want ...string) {
+	w.t.Helper()
+	if d := cmp.Diff(want, w.kafka.questions()); d != "" {
+		w.t.Errorf("asked (-want +got):\n%s", d)
+	}
+}
+
+func wantCode(t *testing.T, err error, want stream.Code) *stream.Error {
+	t.Helper()
+	if stream.CodeOf(err) != want {
+		t.Fatalf("got %v, want %q", err, want)
+	}
+	e, _ := errors.AsType[*stream.Error](err)
+	return e
+}
+
+// Kafka is asked once for minutes, and each caller has one producer, which two
+// callers never share.
+func TestLoginsAreRemembered(t *testing.T) {
+	within(t, 5, func(t *testing.T, w *world) {
+		alice, bob := w.in(login("alice", "alice-secret")), w.in(login("bob", "bob-secret"))
+		w.stored(alice, "alice")
+		w.stored(bob, "bob")
+		w.stored(w.in(login("alice", "alice-secret")), "alice")
+		w.wantOpen("alice", "bob")
+		w.wantAsked("alice:alice-secret", "bob:bob-secret")
+		<-time.After(6 * time.Minute)
+		w.in(login("alice", "alice-secret"))
+		w.wantAsked("alice:alice-secret", "bob:bob-secret", "alice:alice-secret")
+	})
+}
+
+// A wrong password is asked about once in a while, opens nothing, and does not
+// keep the right one out.
+func TestWrongPasswords(t *testing.T) {
+	within(t, 1, func(t *testing.T, w *world) {
+		for range 5 {
+			_, err := w.LogIn(t.Context(), login("alice", "wrong"))
+			wantCode(t, err, stream.Unauthenticated)
+		}
+		w.wantAsked("alice:wrong")
+		w.stored(w.in(login("alice", "alice-secret")), "alice")
+		w.wantOpen("alice")
+		w.kafka.set("alice", "wrong") // which is right now
+		<-time.After(11 * time.Second)
+		w.in(login("alice", "wrong"))
+	})
+}
+
+// A flood of wrong passwords asks few questions at once, and forgets nobody who
+// was let in.
+func TestFloodOfWrongPasswords(t *testing.T) {
+	within(t, 1, func(t *testing.T, w *world) {
+		w.in(login("alice", "alice-secret"))
+		w.kafka.setPause(time.Millisecond)
+		var flood sync.WaitGroup
+		for i := range 100 {
+			flood.Go(func() {
+				for j := range 105 {
+					if _, err := w.LogIn(t.Context(), login("alice", fmt.Sprint(i, j))); err == nil {
+						t.Error("a wrong password is taken")
+					}
+					w.kafka.setPause(0) // after the first ones
+				}
+			})
+		}
+		flood.Wait()
+		if w.kafka.most > 16 {
+			t.Errorf("%d questions at once", w.kafka.most)
+		}
+		asked := len(w.kafka.questions())
+		w.in(login("alice", "alice-secret"))
+		if now := len(w.kafka.questions()); now != asked {
+			t.Error("who was let in is asked for again")
+		}
+	})
+}
+
+// Many who come at once with the same password are one question and one
+// producer.
+func TestManyAtOnce(t *testing.T) {
+	within(t, 1, func(t *testing.T, w *world) {
+		w.kafka.setPause(time.Second)
+		var many sync.WaitGroup
+		for range 50 {
+			many.Go(func() {
+				s, err := w.LogIn(t.Context(), login("alice", "alice-secret"))
+				if err == nil {
+					_, err = w.send(s)
+				}
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		many.Wait()
+		w.wantAsked("alice:alice-secret")
+		w.wantOpen("alice")
+		w.producer("alice").report(nil)
+	})
+}
+
+// A Kafka that does not answer is not a wrong password, and is asked again.
+func TestKafkaDoesNotAnswer(t *testing.T) {
+	within(t, 1, func(t *testing.T, w *world) {
+		w.kafka.set("alice", "")
+		_, err := w.LogIn(t.Context(), login("alice", "alice-secret"))
+		wantCode(t, err, stream.KafkaUnavailable)
+		w.kafka.set("alice", "alice-secret")
+		w.in(login("alice", "alice-secret"))
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		w.kafka.setPause(time.Second)
+		_, err = w.LogIn(ctx, login("bob", "bob-secret"))
+		wantCode(t, err, stream.KafkaUnavailable)
+		<-time.After(2 * time.Second)
+		if _, err := w.LogIn(ctx, login("bob", "bob-secret")); err != nil {
+			t.Errorf("what was found out after its caller had gone is not remembered: %v", err)
+		}
+	})
+}
+
+// There are never more producers than allowed: one without records goes for
+// another caller, the one that was not used for the longest time; and where all
+// have records, the caller is told to come back.
+func TestProducersAreBounded(t *testing.T) {
+	within(t, 2, func(t *testing.T, w *world) {
+		alice, bob, carol := w.in(login("alice", "alice-secret")), w.in(login("bob", "bob-secret")), w.in(login("carol", "carol-secret"))
+		w.stored(alice, "alice")
+		<-time.After(time.Second)
+		told, err := w.send(bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.stored(carol, "carol")
+		w.wantOpen("bob", "carol")
+		if _, err := w.send(carol); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.send(alice)
+		if e := wantCode(t, err, stream.Overloaded); e.RetryAfter == 0 || e.Outcome != stream.NotStored {
+			t.Errorf("retry after %v, %s", e.RetryAfter, e.Outcome)
+		}
+		w.producer("bob").report(nil)
+		if err := w.told(told); err != nil {
+			t.Fatal(err)
+		}
+		w.stored(alice, "alice")
+		w.wantOpen("carol", "alice")
+		w.producer("carol").report(nil)
+	})
+}
+
+// A producer without records ends after a while, and one with records does not.
+func TestIdleProducers(t *testing.T) {
+	within(t, 2, func(t *testing.T, w *world) {
+		alice, bob := w.in(login("alice", "alice-secret")), w.in(login("bob", "bob-secret"))
+		w.stored(alice, "alice")
+		if _, err := w.send(bob); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(2 * time.Minute)
+		w.wantOpen("bob")
+		w.producer("bob").report(nil)
+		w.stored(alice, "alice")
+		w.wantOpen("bob", "alice")
+	})
+}
+
+// A producer whose login Kafka refuses from now on ends, with what waits in it,
+// and the records' publishers are told why. One that is suspected without reason
+// stays.
+func TestPasswordThatIsChanged(t *testing.T) {
+	within(t, 2, func(t *testing.T, w *world) {
+		alice := w.in(login("alice", "alice-secret"))
+		told, err := w.send(alice)
+		if err != nil {
+			t.Fatal(err)
+		}
+		suspected := w.producer("alice")
+		suspected.suspect()
+		<-time.After(3 * time.Second)
+		w.wantOpen("alice")
+		w.kafka.set("alice", "changed")
+		suspected.suspect()
+		if e := wantCode(t, w.told(told), stream.Unauthenticated); e.Outcome != stream.NotStored {
+			t.Errorf("the outcome is %s", e.Outcome)
+		}
+		synctest.Wait()
+		_, err = w.LogIn(t.Context(), login("alice", "alice-secret"))
+		wantCode(t, err, stream.Unauthenticated)
+		_, err = w.send(alice) // who logged in before
+		wantCode(t, err, stream.Unauthenticated)
+		w.stored(w.in(login("alice", "changed")), "alice")
+		w.wantOpen("alice")
+	})
+}
+
+// The first use of a new password has Kafka asked about the old one, once.
+func TestNewPasswordEndsTheOldOne(t *testing.T) {
+	within(t, 2, func(t *testing.T, w *world) {
+		w.stored(w.in(login("alice", "alice-secret")), "alice")
+		w.kafka.set("alice", "changed")
+		w.in(login("alice", "alice-secret")) // for it is remembered
+		w.in(login("alice", "changed"))
+		_, err := w.LogIn(t.Context(), login("alice", "alice-secret"))
+		wantCode(t, err, stream.Unauthenticated)
+		w.wantOpen()
+		w.wantAsked("alice:alice-secret", "alice:changed", "alice:alice-secret")
+	})
+}
+
+// Tokens of one account share a producer, which goes over to the one that ends
+// last, and ends with it.
+func TestTokens(t *testing.T) {
+	within(t, 2, func(t *testing.T, w *world) {
+		w.kafka.set("alice", "first")
+		first := w.in(token("alice", "first", 2*time.Minute))
+		w.stored(first, "alice")
+		w.kafka.set("alice", "second")
+		second := w.in(token("alice", "second", 10*time.Minute))
+		w.stored(second, "alice")
+		w.stored(first, "alice")
+		w.wantOpen("alice")
+		if got := w.producer("alice").login.Load().Reveal(); got != "second" {
+			t.Errorf("the producer has the token %s", got)
+		}
+		for range 5 {
+			<-time.After(30 * time.Second)
+			w.stored(second, "alice")
+		}
+		w.wantOpen("alice")
+		_, err := w.send(first)
+		wantCode(t, err, stream.Unauthenticated)
+		for range 15 {
+			<-time.After(30 * time.Second)
+			_, _ = w.send(second) // as long as it is good
+			if open := w.kafka.open(); len(open) > 0 {
+				w.producer("alice").report(nil)
+			}
+		}
+		w.wantOpen()
+		_, err = w.LogIn(t.Context(), token("alice", "second", -time.Second))
+		wantCode(t, err, stream.Unauthenticated)
+	})
+}
+
+// Whoever an issuer vouches for is confirmed by Kafka at the first record.
+func TestLater(t *testing.T) {
+	within(t, 2, func(t *testing.T, w *world) {
+		w.kafka.set("alice", "good")
+		w.stored(w.Later(token("alice", "good", time.Hour)), "alice")
+		w.kafka.set("bob", "other")
+		_, err := w.send(w.Later(token("bob", "good", time.Hour)))
+		wantCode(t, err, stream.Unauthenticated)
+		w.wantOpen("alice")
+	})
+}
+
+// All producers are told of topics, and those that have records keep them until
+// the pool's end.
+func TestTopicsAndTheEnd(t *testing.T) {
+	within(t, 2, func(t *testing.T, w *world) {
+		alice, bob := w.in(login("alice", "alice-secret")), w.in(login("bob", "bob-secret"))
+		w.stored(alice, "alice")
+		told, err := w.send(bob)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Made("t")
+		if w.producer("alice").anew.Load() != 1 || w.producer("bob").anew.Load() != 1 {
+			t.Error("not all were told")
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := w.Close(ctx); err != nil {
+			t.Fatal(err)
+		}
+		wantCode(t, w.told(told), stream.KafkaUnavailable)
+		_, err = w.send(alice)
+		wantCode(t, err, stream.KafkaUnavailable)
+		_, err = w.LogIn(t.Context(), login("carol", "carol-secret"))
+		wantCode(t, err, stream.KafkaUnavailable)
+	})
+}
+
+// Secrets are told by nothing that prints.
+func TestLoginsPrintNoSecret(t *testing.T) {
+	l := login("alice", "alice-secret")
+	var log strings.Builder
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", slog.Any("login", l))
+	for _, text := range []string{fmt.Sprint(l), fmt.Sprintf("%+v %#v %v", l, l, struct{ L *stream.Login }{l}), log.String()} {
+		if strings.Contains(text, "alice-secret") || !strings.Contains(text, "alice") && !strings.Contains(text, "0x") {
+			t.Errorf("got %s", text)
+		}
+	}
+}
