@@ -100,8 +100,8 @@ func brokerAnswers(brokers []stream.Broker) []brokerAnswer {
 	return all
 }
 
-// orNull makes an empty text the null of an answer.
-func orNull(s string) *string {
+// textOrNull makes an empty text the null of an answer.
+func textOrNull(s string) *string {
 	if s == "" {
 		return nil
 	}
@@ -117,7 +117,7 @@ func (a *api) getCluster(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	return a.sendJSON(exchangeOf(w), http.StatusOK, clusterAnswer{
-		ID: orNull(c.ID), Controller: c.Controller, KafkaVersion: orNull(c.KafkaVersion), Brokers: brokerAnswers(c.Brokers),
+		ID: textOrNull(c.ID), Controller: c.Controller, KafkaVersion: textOrNull(c.KafkaVersion), Brokers: brokerAnswers(c.Brokers),
 	})
 }
 
@@ -176,7 +176,7 @@ func (a *api) getAPIVersions(w http.ResponseWriter, r *http.Request) error {
 	}
 	ranges := make([]apiRange, 0, len(v.APIs))
 	for _, k := range v.APIs {
-		ranges = append(ranges, apiRange{k.Key, orNull(k.Name), k.Min, k.Max})
+		ranges = append(ranges, apiRange{k.Key, textOrNull(k.Name), k.Min, k.Max})
 	}
 	return a.sendJSON(exchangeOf(w), http.StatusOK, map[string]any{"broker": v.Broker, "version": v.Version, "api_versions": ranges})
 }

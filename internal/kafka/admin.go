@@ -125,7 +125,9 @@ func (a *Admin) Create(ctx context.Context, spec stream.TopicSpec) (created bool
 		return false, err
 	}
 	a.made.Store(spec.Name, time.Now())
-	return true, a.until(ctx, spec.Name, true)
+	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
+	defer cancel()
+	return true, a.until(ctx, spec.Name, 1)
 }
 
 // create asks for a topic, or whether it can be made.
@@ -186,18 +188,18 @@ func (a *Admin) Delete(ctx context.Context, name string) error {
 	if e := r[0].Error; e.Code() != ckafka.ErrNoError {
 		return onTopic("DELETE", name).of(refused(e))
 	}
-	return a.until(ctx, name, false)
+	return a.until(ctx, name, 0)
 }
 
-// until waits until the brokers agree that a topic exists, with a leader for
-// each partition, or that it does not. Brokers learn of a change one after the
+// until waits until the brokers agree that a topic has so many partitions, or
+// more, with a leader for each, or for 0 that it does not exist. Brokers learn of a change one after the
 // other, so a few answers in a row must say so.
-func (a *Admin) until(ctx context.Context, name string, exists bool) error {
+func (a *Admin) until(ctx context.Context, name string, partitions int) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for agreed := 0; agreed < 3; {
 		md, err := metadata(ctx, a.cluster.handle, &name, false)
-		if err == nil && settled(md.Topics[name], exists) {
+		if err == nil && settled(md.Topics[name], partitions) {
 			agreed++
 		} else {
 			agreed = 0
@@ -211,11 +213,11 @@ func (a *Admin) until(ctx context.Context, name string, exists bool) error {
 	return nil
 }
 
-func settled(t ckafka.TopicMetadata, exists bool) bool {
-	if !exists {
+func settled(t ckafka.TopicMetadata, partitions int) bool {
+	if partitions == 0 {
 		return is(t.Error, ckafka.ErrUnknownTopicOrPart, ckafka.ErrUnknownTopic)
 	}
-	led := len(t.Partitions) > 0 && t.Error.Code() == ckafka.ErrNoError
+	led := len(t.Partitions) >= partitions && t.Error.Code() == ckafka.ErrNoError
 	for _, p := range t.Partitions {
 		led = led && p.Leader >= 0
 	}
@@ -229,7 +231,7 @@ func (a *Admin) AddPartitions(ctx context.Context, name string, n int) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, adminTimeout)
 	defer cancel()
-	return a.until(ctx, name, true)
+	return a.until(ctx, name, n)
 }
 
 // addPartitions asks for more partitions, or whether they can be had.

@@ -134,8 +134,9 @@ func (s *sums) add(w window, unit float64) {
 	s.count += uint64(max(w.Count, 0))
 }
 
-// statistics takes a client's statistics, and gives them. Text that cannot be read is counted
-// as an error and otherwise ignored: the gateway's work does not depend on it.
+// statistics takes a client's statistics, and gives them. Text that cannot be
+// read is counted as an error and otherwise ignored: the gateway's work does not
+// depend on it.
 func (m *metrics) statistics(role, text string) (s statistics) {
 	// A topic that was made anew may be there twice.
 	if err := json.Unmarshal([]byte(text), &s, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)); err != nil {

@@ -1,6 +1,7 @@
 package kafka_test
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -62,9 +63,12 @@ func TestPartitions(t *testing.T) {
 		if err := g.admin.AddPartitions(t.Context(), b.Prefix()+"x", 3); err != nil {
 			t.Fatal(err)
 		}
-		if got, err := s.Partitions(t.Context(), "x"); err != nil || len(got) != 3 {
-			t.Errorf("after a third was added: %+v, %v", got, err)
-		}
+		kafkatest.Eventually(t, patience, func() error { // a broker may tell of it a moment later
+			if got, err := s.Partitions(t.Context(), "x"); err != nil || len(got) != 3 {
+				return fmt.Errorf("after a third was added: %+v, %w", got, err)
+			}
+			return nil
+		})
 	})
 }
 

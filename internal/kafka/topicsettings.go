@@ -68,7 +68,7 @@ func askSettings(ctx context.Context, client *kgo.Client, topic string) ([]strea
 			if c.Documentation != nil {
 				out.Documentation = *c.Documentation
 			}
-			settings = append(settings, told(out))
+			settings = append(settings, complete(out))
 		}
 	}
 	return settings, nil
@@ -87,7 +87,7 @@ func (s *Storage) settingsOfLibrdkafka(ctx context.Context, topic string) ([]str
 	}
 	var settings []stream.Setting
 	for _, c := range r[0].Config {
-		settings = append(settings, told(stream.Setting{
+		settings = append(settings, complete(stream.Setting{
 			Name: c.Name, Value: &c.Value, Source: settingSource(int8(c.Source)), ReadOnly: c.IsReadOnly, Sensitive: c.IsSensitive,
 		}))
 	}
@@ -105,9 +105,9 @@ func settingSource(n int8) stream.SettingSource {
 	return stream.SourceOther
 }
 
-// told completes a setting with what follows from the rest: no value of a
+// complete fills in a setting with what follows from the rest: no value of a
 // sensitive one leaves here, whatever a broker sends.
-func told(s stream.Setting) stream.Setting {
+func complete(s stream.Setting) stream.Setting {
 	s.Default = s.Source == stream.SourceDefault
 	if s.Sensitive {
 		s.Value = nil

@@ -10,7 +10,7 @@ import (
 
 // What a broker sends as the value of a sensitive setting is told to nobody.
 func TestSensitiveSettings(t *testing.T) {
-	got := told(stream.Setting{Name: "secret.thing", Value: new("hush"), Source: settingSource(4), Sensitive: true})
+	got := complete(stream.Setting{Name: "secret.thing", Value: new("hush"), Source: settingSource(4), Sensitive: true})
 	if d := cmp.Diff(stream.Setting{Name: "secret.thing", Source: stream.SourceFile, Sensitive: true}, got); d != "" {
 		t.Errorf("-want +got:\n%s", d)
 	}
