@@ -34,8 +34,6 @@ func elsewhere() map[string]string {
 		"sluice_kafka_tls_expiry_timestamp_seconds": "where Kafka is reached with TLS",
 		"sluice_auth_attempts_total":                "where callers have to say who they are",
 		"sluice_quota_refusals_total":               "where there are quotas",
-		"sluice_subscription_lag_records":           "where the lag of subscriptions is measured",
-		"sluice_subscription_lag_seconds":           "where the lag of subscriptions is measured",
 	}
 }
 

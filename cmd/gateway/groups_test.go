@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -124,6 +125,10 @@ func TestConsumerGroups(t *testing.T) {
 
 		if a := position("?validate_only=true", `{"from":"latest","streams":"o*"}`); a.status != 200 {
 			t.Fatalf("%d %s", a.status, a.body)
+		}
+		// Of whichever partition the ordinary consumer's first record was.
+		if gone := remove("/groups/" + id + "/offsets?streams=o*"); gone.status != 200 || strings.Count(gone.body, `"offset":1}`) != 1 {
+			t.Fatalf("%d %s", gone.status, gone.body)
 		}
 		moved := position("", `{"offsets":[{"stream":"orders","partition":0,"offset":2},{"stream":"orders","partition":1,"offset":1}]}`)
 		want := `{"offsets":[{"stream":"orders","partition":0,"offset":2},{"stream":"orders","partition":1,"offset":1}]}` + "\n"

@@ -206,6 +206,10 @@ func (a *App) newBrokers(c config.Config, log *slog.Logger) (kafka.Options, erro
 // newHTTP makes what serves the API, and has it drained.
 func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
 	guard(&api, callers, a.config.Auth.PassThrough.Basic != "")
+	var err error
+	if api.Console, err = newConsole(a.config); err != nil {
+		return err
+	}
 	if err := a.limitCallers(&api); err != nil {
 		return err
 	}

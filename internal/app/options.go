@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"sluice/internal/config"
+	"sluice/internal/console"
 	"sluice/internal/httpapi"
 	"sluice/internal/kafka"
 	"sluice/internal/tlsconf"
@@ -19,6 +20,14 @@ func Check(c config.Config) config.Problems {
 		problems.Add(p.Key, "%s", p.Message)
 	}
 	return problems
+}
+
+// newConsole gives the web page for people; nil where there is to be none.
+func newConsole(c config.Config) (httpapi.Console, error) {
+	if !c.Console {
+		return nil, nil
+	}
+	return console.New()
 }
 
 func limits(c config.Config) httpapi.Limits {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/base64"
 	"encoding/json"
+	"maps"
 	"testing"
 	"time"
 
@@ -82,9 +83,7 @@ func TestTokensOfKafka(t *testing.T) {
 	end := time.Now().Add(time.Hour).Truncate(time.Second)
 	claims := func(change map[string]any) map[string]any {
 		all := map[string]any{"sub": "alice", "iss": "https://idp.example", "exp": end.Unix(), "jti": "1"}
-		for name, value := range change {
-			all[name] = value
-		}
+		maps.Copy(all, change)
 		return all
 	}
 	l := &logins{}

@@ -33,6 +33,7 @@ type Server struct {
 	AllowedHosts    []string `yaml:"allowed_hosts"`    // names besides localhost that a gateway on loopback answers to
 	Embedded        bool     `yaml:"embedded"`         // run a broker inside the gateway
 	DataDir         string   `yaml:"data_dir"`         // where the embedded broker keeps its data
+	Console         bool     `yaml:"console"`          // serve the web page for people at /
 	CORS            CORS     `yaml:"cors"`             // which web pages may use the API
 	TrustedProxies  []string `yaml:"trusted_proxies"`  // CIDR or addresses, whose Forwarded and X-Forwarded-* are believed
 	Quotas          Quotas   `yaml:"quotas"`           // what each principal and each address may use
@@ -211,6 +212,7 @@ func Default() Config {
 		Server: Server{
 			Listen:  "127.0.0.1:8080",
 			DataDir: "./data",
+			Console: true,
 			Limits: Limits{
 				Record:         1 << 20,
 				Body:           10 << 20,

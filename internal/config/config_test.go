@@ -229,6 +229,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"limits: {feed_bytes: 1023KiB}":                      "limits.feed_bytes",
 		"limits: {catch_up_bytes: 0}":                        "limits.catch_up_bytes",
 		"limits: {group_members: -1}":                        "limits.group_members",
+		"metrics: {subscriptions: -1}":                       "metrics.subscriptions",
 		"limits: {stream_lifetime: 999ms}":                   "limits.stream_lifetime",
 		"keep_alive: 0":                                      "keep_alive",
 		"isolation_level: serializable":                      "isolation_level",

@@ -71,12 +71,14 @@ var matrix = map[string]struct {
 	path, body, who string
 }{
 	"GET /":                {"/", "", "psmrna"},
+	"GET /console/{file}":  {"/console/style.css", "", "psmrna"},
 	"GET /health/live":     {"/health/live", "", "psmrna"},
 	"GET /health/ready":    {"/health/ready", "", "psmrna"},
 	"GET /openapi.yaml":    {"/openapi.yaml", "", "psmrna"},
 	"GET /problems/{slug}": {"/problems/forbidden", "", "psmrna"},
 	"GET /metrics":         {"/metrics", "", "m"},
 
+	"GET /caller":                                        {"/caller", "", "psmr"},
 	"GET /streams":                                       {"/streams", "", "psmr"},
 	"POST /streams/{stream}":                             {"/streams/@", "1", "p"},
 	"PUT /streams/{stream}":                              {"/streams/@", "{}", "m"},

@@ -262,6 +262,9 @@ type Options struct {
 	// Tracer traces requests; nil: nothing is traced.
 	Tracer Tracer
 
+	// Console is the web page at /; nil: there is none.
+	Console Console
+
 	// Subscriptions are the webhooks; nil: there are none, nor their routes.
 	Subscriptions Subscriptions
 }

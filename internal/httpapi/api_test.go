@@ -182,7 +182,7 @@ func newGateway(tb testing.TB, change func(*httpapi.Options)) *gateway {
 		Publisher: &g.publisher, Streams: &g.streams, Schemas: &g.schemas,
 		SchemaReader: &g.schemas, Records: &g.records, Readiness: &g.checks,
 		Feeds: &g.feeds, Groups: &g.groups, GroupAdmin: &g.admin, Filters: &g.filters, AutoCommit: true,
-		Subscriptions: &g.subs, Brokers: &g.brokers, Storage: &g.storage,
+		Subscriptions: &g.subs, Console: files(tb), Brokers: &g.brokers, Storage: &g.storage,
 	}
 	if change != nil {
 		change(&o)

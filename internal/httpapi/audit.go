@@ -75,7 +75,7 @@ func (a *api) recordDecision(x *exchange, r *http.Request, at time.Time) {
 		return
 	}
 	d := stream.Decision{
-		At: at, Kind: kind, Outcome: outcome, Address: clientAddress(r), Action: knownMethod(r.Method) + " " + routeOf(r),
+		At: at, Kind: kind, Outcome: outcome, Address: a.clientAddress(x, r), Action: knownMethod(r.Method) + " " + routeOf(r),
 		RequestID: x.id, Status: statusOf(x), Code: x.code,
 	}
 	if x.caller != nil {
@@ -92,7 +92,7 @@ func (a *api) recordDecision(x *exchange, r *http.Request, at time.Time) {
 // stream that was turned away has status 200 and a code.
 func outcomeFor(x *exchange) stream.AuditOutcome {
 	switch status := statusOf(x); {
-	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusTooManyRequests:
+	case status == http.StatusUnauthorized, status == http.StatusForbidden, status == http.StatusTooManyRequests, x.code == stream.RateLimited:
 		return stream.AuditDenied
 	case status >= http.StatusBadRequest, status == http.StatusMultiStatus, x.code != "":
 		return stream.AuditFailed
@@ -139,7 +139,10 @@ func namedBy(r *http.Request) (resource, name string) {
 }
 
 // clientAddress gives the address of who sent the request, without its port.
-func clientAddress(r *http.Request) string {
+func (a *api) clientAddress(x *exchange, r *http.Request) string {
+	if client := a.sender(x, r).client; client.IsValid() {
+		return client.String()
+	}
 	host, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		return r.RemoteAddr

@@ -32,18 +32,20 @@ func (a *api) authenticate(x *exchange, r *http.Request, events bool) (*stream.C
 	caller, err := a.identify(r, events)
 	switch {
 	case err != nil && stream.CodeOf(err) == stream.Unauthenticated:
-		a.challenge(x, challengeInvalid)
+		a.challenge(x, r, challengeInvalid)
 	case err == nil && caller == nil:
-		a.challenge(x, challenge)
+		a.challenge(x, r, challenge)
 		return nil, stream.Errorf(stream.Unauthenticated, "this gateway wants to know who you are: send the header Authorization with the value Bearer and your token%s", a.orPassword())
 	}
 	return caller, err
 }
 
-// challenge says which credentials the gateway takes.
-func (a *api) challenge(x *exchange, bearer string) {
+// challenge says which credentials the gateway takes. A page's script, such as
+// the console's, is not told of Basic: the browser would ask for a password in a
+// dialog of its own, keep it, and add it to all that it sends from then on.
+func (a *api) challenge(x *exchange, r *http.Request, bearer string) {
 	x.Header().Set("WWW-Authenticate", bearer)
-	if a.Passwords != nil {
+	if a.Passwords != nil && r.Header.Get("Sec-Fetch-Dest") != "empty" {
 		x.Header().Add("WWW-Authenticate", challengeBasic)
 	}
 }

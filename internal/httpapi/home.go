@@ -14,10 +14,16 @@ type description struct {
 	Links       map[string]string `json:"links"`
 }
 
-// home describes the service and links on.
+// home describes the service and links on; for browsers it is the console.
 func (a *api) home(w http.ResponseWriter, r *http.Request) error {
+	if a.Console != nil {
+		w.Header().Add("Vary", "Accept")
+	}
 	if err := noQuery(r); err != nil {
 		return err
+	}
+	if a.wantsPage(r) && a.Console.ServeFile(w, r, "") {
+		return nil
 	}
 	links := map[string]string{
 		"streams": "/streams",

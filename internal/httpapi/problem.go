@@ -132,7 +132,7 @@ func (a *api) answer(x *exchange, r *http.Request, e *stream.Error) {
 		panic(http.ErrAbortHandler)
 	}
 	if e.Code == stream.Unauthenticated && x.Header().Get("WWW-Authenticate") == "" { // Kafka refused what was taken for good
-		a.challenge(x, challengeInvalid)
+		a.challenge(x, r, challengeInvalid)
 	}
 	p := newProblem(e, outcomeOf(e, x.outcome))
 	if e.Code == stream.RateLimited {

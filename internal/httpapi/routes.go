@@ -52,6 +52,7 @@ type route struct {
 func (a *api) table() []route {
 	routes := []route{
 		{http.MethodGet, "/", anyone(), a.home},
+		{http.MethodGet, "/caller", known(), a.getCaller},
 
 		{http.MethodGet, "/streams", known(), a.listStreams},
 		{http.MethodPost, publishRoute, onStream(stream.ActionPublish), a.publish},
@@ -80,6 +81,9 @@ func (a *api) table() []route {
 	routes = append(routes, a.groupRoutes()...)
 	if a.Subscriptions != nil {
 		routes = append(routes, a.subscriptionRoutes()...)
+	}
+	if a.Console != nil {
+		routes = append(routes, route{http.MethodGet, "/console/{file}", anyone(), a.consoleFile})
 	}
 	if !a.MetricsApart {
 		routes = append(routes, route{http.MethodGet, "/metrics", somewhere(stream.ActionManage), a.showMetrics})

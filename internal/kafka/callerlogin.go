@@ -46,7 +46,7 @@ func (c *Cluster) Confirm(ctx context.Context, l *stream.Login) error {
 	}
 	servers := c.creds.options().BootstrapServers
 	var err error
-	for _, i := range rand.Perm(len(servers)) {
+	for _, i := range rand.Perm(len(servers)) { //nolint:gosec // it spreads the load, and nothing rests on it
 		if err = c.confirmAt(ctx, servers[i], l); err == nil {
 			return nil
 		}

@@ -17,12 +17,17 @@ type right struct {
 	operation string // "WRITE"
 	resource  string // "topic", "group"
 	name      string
-	who       string // lacks it; "": the gateway
 }
 
 // of names the right in an error that says it is lacking. Others stay as they
 // are.
-func (r right) of(err error) error {
+func (r right) of(err error) error { return r.ofWho(gatewayItself, err) }
+
+// gatewayItself is who lacks a right, unless it is a caller.
+const gatewayItself = "the gateway"
+
+// ofWho is of where somebody else may lack the right.
+func (r right) ofWho(who string, err error) error {
 	e, ok := errors.AsType[*stream.Error](err)
 	about := []ckafka.ErrorCode{ckafka.ErrTopicAuthorizationFailed, ckafka.ErrClusterAuthorizationFailed}
 	if r.resource == group {
@@ -32,7 +37,7 @@ func (r right) of(err error) error {
 		return err
 	}
 	own := *e
-	own.Message = fmt.Sprintf("Kafka denies %s %s on the %s %s; ask who runs Kafka for that ACL", cmp.Or(r.who, "the gateway"), r.operation, r.resource, r.name)
+	own.Message = fmt.Sprintf("Kafka denies %s %s on the %s %s; ask who runs Kafka for that ACL", who, r.operation, r.resource, r.name)
 	return &own
 }
 
@@ -42,8 +47,8 @@ const (
 	group = "group"
 )
 
-func onTopic(operation, name string) right { return right{operation, topic, name, ""} }
-func onGroup(name string) right            { return right{"READ", group, name, ""} }
+func onTopic(operation, name string) right { return right{operation, topic, name} }
+func onGroup(name string) right            { return right{"READ", group, name} }
 
 // deniedFor is how long nothing is published after Kafka refused to let the
 // gateway publish anything at all.
@@ -57,8 +62,6 @@ type denial struct {
 	until atomic.Int64 // Unix nanoseconds
 }
 
-func (d *denial) write(topic string) right { return right{"WRITE", "topic", topic, d.who} }
-
 // take notes that a producer ended so.
 func (d *denial) take(err ckafka.Error) {
 	if err.IsFatal() && err.Code() == ckafka.ErrClusterAuthorizationFailed {
@@ -71,7 +74,7 @@ func (d *denial) error(name string) error {
 	if time.Now().UnixNano() >= d.until.Load() {
 		return nil
 	}
-	return d.write(name).of(toError(ckafka.NewError(ckafka.ErrClusterAuthorizationFailed, "no producer id is given to a user who may write to no topic", false)))
+	return onTopic("WRITE", name).ofWho(cmp.Or(d.who, gatewayItself), toError(ckafka.NewError(ckafka.ErrClusterAuthorizationFailed, "no producer id is given to a user who may write to no topic", false)))
 }
 
 // explain gives the reason why a record was given up with its producer.
@@ -81,5 +84,5 @@ func (d *denial) explain(name string, err error) error {
 			return denied
 		}
 	}
-	return d.write(name).of(toError(err))
+	return onTopic("WRITE", name).ofWho(cmp.Or(d.who, gatewayItself), toError(err))
 }

@@ -221,7 +221,7 @@ func (g *Groups) readable(ctx context.Context, c *kgo.Client, offsets []stream.G
 		if !named[name] {
 			named[name] = true
 			t := kmsg.NewMetadataRequestTopic()
-			t.Topic = kmsg.StringPtr(name)
+			t.Topic = &name
 			req.Topics = append(req.Topics, t)
 		}
 	}

@@ -70,10 +70,13 @@ func browser(t *testing.T) context.Context {
 	if path == "" {
 		kafkatest.Missing(t, "Chromium: Debian's package chromium")
 	}
+	if _, err := gateway(); err != nil { // before the browser's time begins: it may take minutes
+		t.Fatal(err)
+	}
 	// Without its sandbox, which root cannot have: it sees the test's own pages
 	// alone.
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox)
-	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*patience)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
@@ -129,16 +132,18 @@ func (l *transcript) String() string {
 var listening = regexp.MustCompile(`"url":"(http://[^"]+)"`)
 
 // start runs a gateway that allows pages of one origin, and waits until it is
-// ready. listen may be 127.0.0.1:0.
-func start(t *testing.T, b *kafkatest.Broker, listen, origin string) *process {
+// ready. listen may be 127.0.0.1:0; more are further flags.
+func start(t *testing.T, b *kafkatest.Broker, listen, origin string, more ...string) *process {
 	t.Helper()
 	path, err := gateway()
 	if err != nil {
 		t.Fatal(err)
 	}
 	p := &process{log: &transcript{}, done: make(chan struct{})}
-	p.cmd = exec.Command(path, "--listen", listen,
-		"--kafka-servers", b.Addr, "--topic-prefix", b.Prefix(), "--replication-factor", "1")
+	p.cmd = exec.Command(path, append([]string{
+		"--listen", listen,
+		"--kafka-servers", b.Addr, "--topic-prefix", b.Prefix(), "--replication-factor", "1",
+	}, more...)...)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log
 	p.cmd.Env = append(os.Environ(), "SLUICE_CORS_ALLOW_ORIGINS="+origin, "GORACE=halt_on_error=1 exitcode=66")
 	if err := p.cmd.Start(); err != nil {
