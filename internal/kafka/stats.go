@@ -261,5 +261,4 @@ func (w *window) worsen(other window) {
 	if other.Count > 0 {
 		*w = window{Count: w.Count + other.Count, P50: max(w.P50, other.P50), P99: max(w.P99, other.P99)}
 	}
-	return s
 }

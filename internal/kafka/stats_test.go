@@ -45,8 +45,8 @@ func TestStatistics(t *testing.T) {
 	}
 }
 
-// told is the statistics of a client that has sent so many bytes to broker 1.
-func told(name string, sent float64) statistics {
+// sentBy is the statistics of a client that has sent so many bytes to broker 1.
+func sentBy(name string, sent float64) statistics {
 	return statistics{Name: name, Brokers: map[string]brokerStatistics{
 		"localhost:9092/1": {NodeID: 1, State: "UP", TxBytes: sent, InFlight: 2, RTT: window{Sum: 3e6, Count: 1, P50: sent, P99: sent}},
 	}}
@@ -65,14 +65,14 @@ func TestStatisticsOfManyClients(t *testing.T) {
 		return fmt.Sprint(r.brokers[1].counters[2], " sent, ", v.inFlight, " in flight, ", v.connections["ready"], " ready, p99 ", v.roundTrip.P99, ", ", r.brokers[1].roundTrip.sum, " s")
 	}
 	var got []string
-	for _, s := range []statistics{told("a", 100), told("a", 150), told("b", 10), told("a", 160), told("b", 5)} {
+	for _, s := range []statistics{sentBy("a", 100), sentBy("a", 150), sentBy("b", 10), sentBy("a", 160), sentBy("b", 5)} {
 		c.take("member", s, now)
 		got = append(got, sent())
 	}
 	now = now.Add(silence + time.Second)
 	c.roles["member"].forget(now)
 	got = append(got, sent())
-	c.take("member", told("c", 7), now)
+	c.take("member", sentBy("c", 7), now)
 	got = append(got, sent())
 	want := []string{
 		"100 sent, 2 in flight, 1 ready, p99 100, 3 s",
