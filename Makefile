@@ -81,6 +81,10 @@ lint: $(GOLANGCI) ## Check the house style
 	@scripts/check-length
 	$(GOLANGCI) run $(PACKAGES)
 
+.PHONY: vulncheck
+vulncheck: ## Look for known vulnerabilities in what the code calls (asks a database)
+	@scripts/vulncheck $(PACKAGES)
+
 .PHONY: fmt
 fmt: $(GOLANGCI) ## Format the code
 	$(GOLANGCI) fmt $(PACKAGES)

@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -77,6 +78,7 @@ func oidcOptions(c config.OIDC, problems *config.Problems) *auth.OIDC {
 	if _, err := auth.ParseAlgorithms(c.Algorithms); err != nil {
 		problems.Add("auth.oidc.algorithms", "%v", err)
 	}
+	trusted, _ := os.ReadFile(c.CAFile) // Client says what is wrong with it
 	transport := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true}
 	if c.CAFile != "" {
 		trust, err := tlsconf.Context{CAFile: c.CAFile}.Client()
@@ -87,7 +89,7 @@ func oidcOptions(c config.OIDC, problems *config.Problems) *auth.OIDC {
 	}
 	return &auth.OIDC{
 		Issuer: c.Issuer, Audience: c.Audience, Algorithms: c.Algorithms, PrincipalClaim: c.PrincipalClaim, JWKSURL: c.JWKSURL,
-		Client: &http.Client{Transport: transport},
+		Trust: c.CAFile + "\n" + string(trusted), Client: &http.Client{Transport: transport},
 	}
 }
 
@@ -215,7 +217,7 @@ func (s permittedSender) Send(ctx context.Context, d *stream.Delivery) stream.At
 // guard has callers say who they are, unless nobody is asked.
 func guard(o *httpapi.Options, callers *auth.Auth, passwords bool) {
 	if callers != nil {
-		o.Auth, o.EventTokens, o.LoopbackOnly = callers, callers, false
+		o.Auth, o.EventTokens, o.Revocations, o.LoopbackOnly = callers, callers, callers, false
 	}
 	if callers != nil && passwords {
 		o.Passwords = callers

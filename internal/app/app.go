@@ -7,15 +7,18 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 
+	"sluice/internal/audit"
 	"sluice/internal/auth"
 	"sluice/internal/catalog"
 	"sluice/internal/config"
@@ -42,6 +45,8 @@ type Options struct {
 	Config  config.Config // without problems
 	Log     *slog.Logger
 	Version string
+	Stderr  io.Writer        // takes the audit log where that is "stderr"; nil: it is thrown away
+	Hangup  <-chan os.Signal // has the configuration read again; nil: only its file does
 }
 
 // App is a gateway. New makes it listen, and Run serves until its context ends;
@@ -62,6 +67,8 @@ type App struct {
 
 	subscriptions *kafka.Log
 	fleet         *kafka.Fleet
+	owner         *owner
+	audit         *audit.Auditor // nil: nothing is audited
 	draining      atomic.Bool
 	logs          *logstream.Shipper
 	cleanups      cleanups
@@ -148,6 +155,10 @@ func (a *App) setup(o Options) error {
 	if a.reading, err = a.newReading(o.Config, names, o.Log, registry); err != nil {
 		return err
 	}
+	registers := registrar{store, streams, o.Config}
+	if err := a.newAudit(o, streams, publisher, registry); err != nil {
+		return err
+	}
 	callers, err := a.newAuth(o.Config, passThrough(o.Config, identities), registry)
 	if err != nil {
 		return err
@@ -160,6 +171,7 @@ func (a *App) setup(o Options) error {
 	if err != nil {
 		return err
 	}
+	a.watchConfig(o, callers)
 	registry.MustRegister(newReadiness(a))
 	return a.newHTTP(callers, httpapi.Options{
 		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
@@ -168,9 +180,9 @@ func (a *App) setup(o Options) error {
 		AllowOrigins: o.Config.CORS.AllowOrigins, AccessContext: accessContext(o.Config.Log),
 		WarnPlain:  callers != nil && plainBehindProxies(o.Config),
 		AutoCommit: o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
-		Publisher: publisher, Streams: streams, Schemas: registrar{store, streams}, SchemaReader: store,
+		Publisher: publisher, Streams: streams, Schemas: registers, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, GroupAdmin: a.reading.groupAdmin(push.Group, o.Log), Filters: a.reading.filters,
-		Subscriptions: push, Readiness: a, Tracer: traces.http,
+		Subscriptions: push, Readiness: a, Reserved: reserved(o.Config), Tracer: traces.http,
 		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
 }
@@ -196,6 +208,9 @@ func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
 	guard(&api, callers, a.config.Auth.PassThrough.Basic != "")
 	if err := a.limitCallers(&api); err != nil {
 		return err
+	}
+	if a.audit != nil {
+		api.Audit = a.audit
 	}
 	if err := a.openAdmin(api); err != nil {
 		return err
@@ -234,10 +249,14 @@ func (a *App) openAdmin(api httpapi.Options) (err error) {
 type registrar struct {
 	*schemastore.Store
 	catalog *catalog.Catalog
+	config  config.Config
 }
 
 // Register registers a schema version and binds its streams.
 func (r registrar) Register(ctx context.Context, reg stream.Registration) (stream.SchemaVersion, bool, error) {
+	if err := r.checkOwn(reg); err != nil {
+		return stream.SchemaVersion{}, false, err
+	}
 	return r.catalog.Register(ctx, reg)
 }
 
@@ -322,13 +341,17 @@ func (a *App) Ready() []httpapi.Check {
 	} else if reason := a.cluster.Credentials(); reach.OK && reason != "" {
 		reach.Detail = "a broker answers; the credentials that are on disk now are not used: " + reason
 	}
-	return []httpapi.Check{
+	checks := []httpapi.Check{
 		reach,
 		logCheck("schemas", a.schemas, httpapi.CanPublish, httpapi.CanManage),
 		logCheck("subscriptions", a.subscriptions, httpapi.CanDeliver),
 		a.deliveries(),
 		check("serving", !a.draining.Load(), "the gateway is not about to stop"),
 	}
+	if a.audit != nil {
+		checks = append(checks, a.audits())
+	}
+	return checks
 }
 
 // deliveries says whether Kafka lets the gateway push to webhooks. It publishes

@@ -97,6 +97,11 @@ func (o *owner) assigned(partitions []int32) {
 		o.shares[p] = true
 	}
 	o.mu.Unlock()
+	o.ask()
+}
+
+// ask has all subscriptions looked at soon: shares or rights have changed.
+func (o *owner) ask() {
 	select {
 	case o.wake <- struct{}{}:
 	default: // it will look already

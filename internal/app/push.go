@@ -69,7 +69,7 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 	a.cleanups.push("webhook connections", func(context.Context) error { sender.Close(); return nil })
 
 	store, err := subscriptions.New(subscriptions.Options{
-		Log: p.log, Topics: p.names, Streams: p.readers, Offsets: p.offsets, Filters: p.filters, Sender: sender,
+		Log: p.log, Topics: p.names, Reserved: reserved(p.config), Streams: p.readers, Offsets: p.offsets, Filters: p.filters, Sender: sender,
 		CheckURL: sender.CheckURL, Mark: delivery.Mark, Keys: keys, Blocked: func() error { return a.fleet.Trouble() },
 		Most: a.subscriptionsOf(),
 		Open: func(state stream.State) subscriptions.Log {
@@ -92,9 +92,10 @@ func (a *App) newPush(p pushing) (*subscriptions.Store, error) {
 func (a *App) deliver(p pushing, store *subscriptions.Store, sender *webhook.Sender) {
 	o := newOwner(store, p.rights, p.log)
 	o.forget = p.offsets.Forget
+	a.owner = o
 	o.engine = delivery.New(delivery.Options{
 		Sender: quietSender{permittedSender{sender, p.rights}, p.config.Log.Stream}, Pages: p.hub, Offsets: p.offsets,
-		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher, p.rights}, Pauser: pauser{store},
+		DeadLetters: deadLetters{p}, Publisher: answers{p.publisher, p.rights, p.config}, Pauser: pauser{store},
 		Allowed: func() bool { return o.fleet.Alive() },
 		Filter:  p.filters.Compile,
 		Pause:   func(r stream.Retry, failed int) time.Duration { return r.Pause(failed, 0, rand.Float64()) }, //nolint:gosec // to spread load, not to hide anything
@@ -125,6 +126,9 @@ type deadLetters struct{ pushing }
 // Write stores a dead letter and waits for Kafka's report. The stream is made
 // for the first one; bound to no schema, it is closed to publishing.
 func (d deadLetters) Write(ctx context.Context, id string, m stream.Message) error {
+	if err := checkReserved(d.config, id); err != nil { // by a subscription from before it was
+		return err
+	}
 	m.Topic = d.names.Topic(id)
 	err := d.send(ctx, &m)
 	if stream.CodeOf(err) != stream.UnknownStream {
@@ -157,7 +161,8 @@ func (d deadLetters) send(ctx context.Context, m *stream.Message) error {
 // answers publishes what endpoints answer.
 type answers struct {
 	*publish.Publisher
-	may rights
+	may    rights
+	config config.Config
 }
 
 // Publish publishes records one after the other. After an error the delivery is
@@ -165,6 +170,9 @@ type answers struct {
 func (a answers) Publish(ctx context.Context, d *stream.Delivery, records []stream.Outgoing) error {
 	for i := range records {
 		if err := a.may.check(d.Subscription.Owner, stream.ActionPublish, records[i].Stream); err != nil {
+			return err
+		}
+		if err := checkReserved(a.config, records[i].Stream); err != nil {
 			return err
 		}
 		if _, err := a.Publisher.Publish(ctx, &records[i]); err != nil {

@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"os/signal"
 	"runtime/debug"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -44,7 +47,13 @@ func Version() string {
 // embedded broker, is told on out what to try.
 func Serve(ctx context.Context, c config.Config, out, errs io.Writer) error {
 	go tuneCollector(ctx) // ends with ctx
-	a, err := New(Options{Config: c, Log: newLogger(c.Log, errs), Version: Version()})
+	var hangup chan os.Signal
+	if c.File() != "" { // without one the signal ends the process, as it does others
+		hangup = make(chan os.Signal, 1)
+		signal.Notify(hangup, syscall.SIGHUP)
+		defer signal.Stop(hangup)
+	}
+	a, err := New(Options{Config: c, Log: newLogger(c.Log, errs), Version: Version(), Stderr: errs, Hangup: hangup})
 	if err != nil {
 		return err
 	}

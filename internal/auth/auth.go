@@ -8,6 +8,8 @@ import (
 	"log/slog"
 	"slices"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -32,9 +34,17 @@ type Options struct {
 // Auth knows who holds which credentials, and what the rules allow them. It may
 // be used by any number of goroutines.
 type Auth struct {
-	o       Options
 	log     *slog.Logger
 	metrics *metrics
+	state   atomic.Pointer[state]
+
+	mu       sync.Mutex // held while the state is replaced
+	watchers []func()
+}
+
+// state is what is configured, as of one time.
+type state struct {
+	o       Options
 	issuer  *verifier // nil: none
 	sealers []cipher.AEAD
 }
@@ -43,23 +53,21 @@ type Auth struct {
 // until they are there, its tokens cannot be checked. Close ends it. The error
 // is about what is configured.
 func New(o Options) (*Auth, error) {
-	a := &Auth{o: o, log: o.Log.With(slog.String("component", "auth")), metrics: newMetrics(o.Registerer)}
-	var err error
-	if a.sealers, err = newSealers(o.EventKeys); err != nil {
+	a := &Auth{log: o.Log.With(slog.String("component", "auth")), metrics: newMetrics(o.Registerer)}
+	s, err := a.prepare(o, &state{})
+	if err != nil {
 		return nil, err
 	}
-	if o.OIDC != nil {
-		if a.issuer, err = newVerifier(*o.OIDC, o.Rules, a.log, a.metrics); err != nil {
-			return nil, err
-		}
-	}
+	a.state.Store(s)
 	return a, nil
 }
 
 // Close ends the questions to the issuer.
 func (a *Auth) Close() {
-	if a.issuer != nil {
-		a.issuer.keys.close()
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if s := a.state.Load(); s.issuer != nil {
+		s.issuer.keys.close()
 	}
 }
 
@@ -71,15 +79,18 @@ func (a *Auth) Bearer(ctx context.Context, token string) (*stream.Caller, error)
 		a.metrics.refused(methodToken)
 		return nil, unknownToken()
 	}
-	if t, ok := find(a.o.Tokens, token); ok {
+	s := a.state.Load()
+	if t, ok := find(s.o.Tokens, token); ok {
 		a.metrics.accepted(methodToken)
-		return a.caller(stream.Principal{Name: kindToken + t.Name}), nil
+		c := s.caller(stream.Principal{Name: kindToken + t.Name})
+		c.Proof = string(t.Hash[:])
+		return c, nil
 	}
-	if a.issuer != nil && looksLikeJWT(token) {
-		return a.issued(ctx, token)
+	if s.issuer != nil && looksLikeJWT(token) {
+		return a.issued(ctx, s, token)
 	}
-	if a.o.PassThrough.Bearer && looksLikeJWT(token) {
-		return a.passed(ctx, token)
+	if s.o.PassThrough.Bearer && looksLikeJWT(token) {
+		return a.passed(ctx, s, token)
 	}
 	a.metrics.refused(methodToken)
 	return nil, unknownToken()
@@ -90,8 +101,8 @@ func unknownToken() *stream.Error {
 }
 
 // issued gives who holds a token of the issuer.
-func (a *Auth) issued(ctx context.Context, token string) (*stream.Caller, error) {
-	p, expires, err := a.issuer.verify(ctx, token)
+func (a *Auth) issued(ctx context.Context, s *state, token string) (*stream.Caller, error) {
+	c, err := s.issuer.verify(ctx, token, s.caller)
 	if err != nil {
 		a.metrics.refused(methodOIDC)
 		a.log.Debug("a token was refused", slog.Any("error", err))
@@ -100,45 +111,45 @@ func (a *Auth) issued(ctx context.Context, token string) (*stream.Caller, error)
 		}
 		return nil, unknownToken().Because(err)
 	}
-	c := a.caller(p)
-	if err := a.lend(c, token); err != nil {
+	if c, err = s.lend(c, token); err != nil {
 		a.metrics.refused(methodOIDC)
 		return nil, unknownToken().Because(err)
 	}
 	a.metrics.accepted(methodOIDC)
-	c.Expires = expires
 	return c, nil
 }
 
 // Certificate gives who shows a client certificate, which TLS has verified.
 func (a *Auth) Certificate(cert *x509.Certificate) (*stream.Caller, error) {
-	if !a.o.Certificates || len(cert.Subject.Names) == 0 {
+	s := a.state.Load()
+	if !s.o.Certificates || len(cert.Subject.Names) == 0 {
 		a.metrics.refused(methodCertificate)
 		return nil, stream.Errorf(stream.Unauthenticated, "the client certificate names nobody: it needs a subject")
 	}
 	a.metrics.accepted(methodCertificate)
-	c := a.caller(stream.Principal{Name: kindCert + cert.Subject.String()})
+	c := s.caller(stream.Principal{Name: kindCert + cert.Subject.String()})
 	c.Expires = cert.NotAfter
 	return c, nil
 }
 
 // caller gives the principal with its rights.
-func (a *Auth) caller(p stream.Principal) *stream.Caller {
-	return &stream.Caller{Principal: p, Rights: rightsOf(a.o.Rules, p)}
+func (s *state) caller(p stream.Principal) *stream.Caller {
+	return &stream.Caller{Principal: p, Rights: rightsOf(s.o.Rules, p)}
 }
 
 // Rights gives what a principal may do now, who may not be there: it owns
 // something that is stored. A principal whose token, issuer or kind of
 // credentials is not configured any more may do nothing.
 func (a *Auth) Rights(p stream.Principal) stream.Rights {
+	s := a.state.Load()
 	name, token := strings.CutPrefix(p.Name, kindToken)
 	switch {
-	case token && slices.ContainsFunc(a.o.Tokens, func(t Token) bool { return t.Name == name }):
-	case strings.HasPrefix(p.Name, kindCert) && a.o.Certificates:
-	case strings.HasPrefix(p.Name, kindOIDC) && a.issuer != nil:
-	case strings.HasPrefix(p.Name, kindUser) && a.o.PassThrough.on():
+	case token && slices.ContainsFunc(s.o.Tokens, func(t Token) bool { return t.Name == name }):
+	case strings.HasPrefix(p.Name, kindCert) && s.o.Certificates:
+	case strings.HasPrefix(p.Name, kindOIDC) && s.issuer != nil:
+	case strings.HasPrefix(p.Name, kindUser) && s.o.PassThrough.on():
 	default:
 		return stream.Rights{}
 	}
-	return rightsOf(a.o.Rules, p)
+	return rightsOf(s.o.Rules, p)
 }

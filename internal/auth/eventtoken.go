@@ -71,7 +71,7 @@ func (a *Auth) Issue(c *stream.Caller, streams stream.Pattern, lifetime time.Dur
 	if err != nil {
 		return "", expires, fmt.Errorf("write an event token: %w", err)
 	}
-	sealed := a.sealers[0].Seal(nil, nil, text, []byte(EventMark)) //nolint:gosec // it makes its own nonce; the constant is no nonce
+	sealed := a.state.Load().sealers[0].Seal(nil, nil, text, []byte(EventMark)) //nolint:gosec // it makes its own nonce; the constant is no nonce
 	token = EventMark + base64.RawURLEncoding.EncodeToString(sealed)
 	if len(token) > maxEventToken {
 		return "", expires, stream.Errorf(stream.InvalidRequest, "the token would have %d bytes, and %d fit into a request: name fewer streams, or a pattern", len(token), maxEventToken)
@@ -114,7 +114,7 @@ func (a *Auth) unseal(token string) (claims eventClaims, ok bool) {
 	if err != nil {
 		return claims, false
 	}
-	for _, sealer := range a.sealers {
+	for _, sealer := range a.state.Load().sealers {
 		if plain, err := sealer.Open(nil, nil, b, []byte(EventMark)); err == nil {
 			return claims, json.Unmarshal(plain, &claims) == nil
 		}

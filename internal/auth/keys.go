@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/go-jose/go-jose/v4"
@@ -42,7 +43,10 @@ type keys struct {
 	metrics *metrics
 	ask     chan struct{} // holds one: somebody misses a key
 	stop    context.CancelFunc
+	ended   <-chan struct{}
 	running sync.WaitGroup
+
+	fetches atomic.Uint64 // that there were: what was checked before one may not hold after it
 
 	mu      sync.Mutex // held while ask is filled and emptied, so that no question is too many
 	set     []jose.JSONWebKey
@@ -62,7 +66,7 @@ func newKeys(o OIDC, log *slog.Logger, m *metrics) *keys {
 	o.Client = &client
 	k := &keys{o: o, log: log, metrics: m, ask: make(chan struct{}, 1), fetched: make(chan struct{})}
 	ctx, stop := context.WithCancel(context.Background())
-	k.stop = stop
+	k.stop, k.ended = stop, ctx.Done()
 	k.running.Go(func() { k.run(ctx) })
 	return k
 }
@@ -113,6 +117,7 @@ func (k *keys) settle(set []jose.JSONWebKey, err error) {
 	}
 	if err == nil {
 		k.set, k.loaded = set, true
+		k.fetches.Add(1)
 	}
 	k.asking = false
 	close(k.fetched)
@@ -147,6 +152,8 @@ func (k *keys) find(ctx context.Context, id string) ([]jose.JSONWebKey, error) {
 		}
 		select {
 		case <-wait:
+		case <-k.ended: // another issuer was configured, or the gateway stops
+			return nil, stream.Errorf(stream.Overloaded, "who issues tokens has just been changed; try again")
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		}

@@ -2,9 +2,9 @@ package auth
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
-	"log/slog"
 	"net/http"
 	"slices"
 	"strings"
@@ -31,6 +31,7 @@ type OIDC struct {
 	PrincipalClaim string   // whose value names the principal
 	JWKSURL        string   // of the issuer's keys; "": discovered
 
+	Trust   string        // tells what Client trusts from what another one does: with another text the keys are fetched anew
 	Client  *http.Client  // asks the issuer; it follows no redirect
 	Refetch time.Duration // the shortest time between two questions to the issuer; 0: 10 s
 }
@@ -63,14 +64,16 @@ type verifier struct {
 	algorithms []jose.SignatureAlgorithm
 	claims     []string // that rules ask for
 	keys       *keys
+	checked    checked
 }
 
-func newVerifier(o OIDC, rules []Rule, log *slog.Logger, m *metrics) (*verifier, error) {
+// newVerifier makes the verifier of an issuer, without its keys.
+func newVerifier(o OIDC, rules []Rule) (*verifier, error) {
 	algorithms, err := ParseAlgorithms(o.Algorithms)
 	if err != nil {
 		return nil, err
 	}
-	v := &verifier{o: o, algorithms: algorithms, keys: newKeys(o, log, m)}
+	v := &verifier{o: o, algorithms: algorithms}
 	for i := range rules {
 		for name := range rules[i].claims {
 			v.claims = append(v.claims, name)
@@ -79,12 +82,34 @@ func newVerifier(o OIDC, rules []Rule, log *slog.Logger, m *metrics) (*verifier,
 	return v, nil
 }
 
+// sameKeys says whether the keys of an issuer are those of another.
+func (o OIDC) sameKeys(other OIDC) bool {
+	return o.Issuer == other.Issuer && o.JWKSURL == other.JWKSURL && o.Trust == other.Trust
+}
+
 // looksLikeJWT says whether a text has the three parts of a signed token.
 func looksLikeJWT(token string) bool { return strings.Count(token, ".") == 2 }
 
-// verify gives who a token names, and until when. Its error is for the log: a
-// client is not told why, unless it is our fault.
-func (v *verifier) verify(ctx context.Context, token string) (p stream.Principal, expires time.Time, err error) {
+// verify gives who a token names, with the rights that caller gives: as it was
+// found out a little earlier, where it was. Its error is for the log: a client
+// is not told why, unless it is our fault.
+func (v *verifier) verify(ctx context.Context, token string, caller func(stream.Principal) *stream.Caller) (*stream.Caller, error) {
+	sum, keys := sha256.Sum256([]byte(token)), v.keys.fetches.Load()
+	if c, ok := v.checked.find(sum, keys, time.Now()); ok {
+		return &c, nil
+	}
+	p, expires, err := v.examine(ctx, token)
+	if err != nil {
+		return nil, err
+	}
+	c := caller(p)
+	c.Expires = expires
+	v.checked.add(sum, finding{caller: *c, keys: keys, until: earlier(expires, time.Now().Add(checkedFor))})
+	return c, nil
+}
+
+// examine gives who a token names, and until when.
+func (v *verifier) examine(ctx context.Context, token string) (p stream.Principal, expires time.Time, err error) {
 	parsed, err := jwt.ParseSigned(token, v.algorithms)
 	if err != nil {
 		return p, expires, fmt.Errorf("read the token: %w", err)

@@ -32,7 +32,8 @@ type issuer struct {
 	extra string // further members of the list of keys, as text
 	name  string // what it calls itself; "": by its address
 	down  bool
-	asked int // for keys
+	asked int    // for keys
+	hold  func() // called before keys are given; nil: nothing
 }
 
 func newIssuer(t testing.TB, keys ...jose.JSONWebKey) *issuer {
@@ -57,6 +58,9 @@ func (i *issuer) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		_ = json.NewEncoder(w).Encode(map[string]string{"issuer": name, "jwks_uri": i.URL + "/keys"})
 	case r.URL.Path == "/keys":
 		i.asked++
+		if i.hold != nil {
+			i.hold()
+		}
 		_, _ = io.WriteString(w, `{"keys":[`+i.extra)
 		for n, key := range i.keys {
 			if n > 0 || i.extra != "" {

@@ -42,24 +42,25 @@ const oauthBearer = "OAUTHBEARER"
 // code is Unauthenticated where nobody has, KafkaUnavailable or Overloaded where
 // that cannot be told.
 func (a *Auth) Basic(ctx context.Context, user, password string) (*stream.Caller, error) {
-	l := stream.Login{Mechanism: a.o.PassThrough.Basic, User: user}.WithSecret(password)
-	return a.logIn(ctx, methodBasic, l)
+	s := a.state.Load()
+	l := stream.Login{Mechanism: s.o.PassThrough.Basic, User: user}.WithSecret(password)
+	return a.logIn(ctx, s, methodBasic, l)
 }
 
 // passed gives whose token it is that Kafka takes, where no issuer is
 // configured.
-func (a *Auth) passed(ctx context.Context, token string) (*stream.Caller, error) {
-	l, err := a.tokenLogin(token)
+func (a *Auth) passed(ctx context.Context, s *state, token string) (*stream.Caller, error) {
+	l, err := s.tokenLogin(token)
 	if err != nil {
 		a.metrics.refused(methodKafkaToken)
 		return nil, unknownToken().Because(err)
 	}
-	return a.logIn(ctx, methodKafkaToken, l)
+	return a.logIn(ctx, s, methodKafkaToken, l)
 }
 
 // logIn proves to be a user of Kafka before that name counts for anything.
-func (a *Auth) logIn(ctx context.Context, method string, l *stream.Login) (*stream.Caller, error) {
-	sender, err := a.o.PassThrough.Logins.LogIn(ctx, l)
+func (a *Auth) logIn(ctx context.Context, s *state, method string, l *stream.Login) (*stream.Caller, error) {
+	sender, err := s.o.PassThrough.Logins.LogIn(ctx, l)
 	if err != nil {
 		if stream.CodeOf(err) == stream.Unauthenticated {
 			a.metrics.refused(method)
@@ -67,23 +68,25 @@ func (a *Auth) logIn(ctx context.Context, method string, l *stream.Login) (*stre
 		return nil, err
 	}
 	a.metrics.accepted(method)
-	c := a.caller(stream.Principal{Name: kindUser + l.User})
+	c := s.caller(stream.Principal{Name: kindUser + l.User})
 	c.Sender, c.Expires = sender, l.Expires
 	return c, nil
 }
 
 // lend lets who has shown an issuer's token publish with it. A token that could
-// not be one of Kafka's is told so when something is published.
-func (a *Auth) lend(c *stream.Caller, token string) error {
-	if !a.o.PassThrough.Bearer {
-		return nil
+// not be one of Kafka's is told so when something is published. The caller, of
+// which others may have the same, stays as it is.
+func (s *state) lend(c *stream.Caller, token string) (*stream.Caller, error) {
+	if !s.o.PassThrough.Bearer {
+		return c, nil
 	}
-	l, err := a.tokenLogin(token)
+	l, err := s.tokenLogin(token)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	c.Sender = a.o.PassThrough.Logins.Later(l)
-	return nil
+	lent := *c
+	lent.Sender = s.o.PassThrough.Logins.Later(l)
+	return &lent, nil
 }
 
 // fleeting are the claims in which two tokens of one account differ.
@@ -92,7 +95,7 @@ var fleeting = []string{"exp", "iat", "nbf", "jti", "auth_time", "nonce", "at_ha
 // tokenLogin reads a token without verifying it, which is Kafka's part. Tokens
 // are of the same account if all that they claim is the same but when they were
 // made: that needs no knowledge of which claim names Kafka's user.
-func (a *Auth) tokenLogin(token string) (*stream.Login, error) {
+func (s *state) tokenLogin(token string) (*stream.Login, error) {
 	parts := strings.Split(token, ".")
 	if len(parts) != 3 {
 		return nil, errors.New("the token is no JWT")
@@ -109,9 +112,9 @@ func (a *Auth) tokenLogin(token string) (*stream.Login, error) {
 	if !ok || end < 0 || end > math.MaxInt32*100 {
 		return nil, errors.New("the token does not say when it ends")
 	}
-	users := valuesOf(claims, a.o.PassThrough.Claim)
+	users := valuesOf(claims, s.o.PassThrough.Claim)
 	if len(users) != 1 || users[0] == "" || len(users[0]) > maxPrincipal || strings.ContainsFunc(users[0], unicode.IsControl) {
-		return nil, fmt.Errorf("the claim %s is not one short text", a.o.PassThrough.Claim)
+		return nil, fmt.Errorf("the claim %s is not one short text", s.o.PassThrough.Claim)
 	}
 	for _, name := range fleeting {
 		delete(claims, name)

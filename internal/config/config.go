@@ -22,6 +22,8 @@ type Config struct {
 	Push     `yaml:",inline"`
 
 	explicit map[string]bool // keys that were set by anything but the defaults
+	sources  Sources         // where it came from
+	file     string          // "": there was none
 }
 
 // Server is the HTTP side and the process.
@@ -234,6 +236,7 @@ func Default() Config {
 				OIDC:        OIDC{Algorithms: []string{"RS256", "ES256"}, PrincipalClaim: "sub"},
 				PassThrough: PassThrough{Producers: 50, Idle: Duration(5 * time.Minute)},
 			},
+			Audit: Audit{Events: []string{"changes", "denials"}},
 		},
 		Kafka:  Kafka{BootstrapServers: []string{"localhost:9092"}},
 		Client: Client{APIVersion: "auto"},

@@ -89,7 +89,7 @@ func TestEveryFlag(t *testing.T) {
 func TestEveryVariable(t *testing.T) {
 	for _, key := range keysOf("", reflect.TypeFor[config.Config]()) {
 		env := map[string]string{}
-		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted", "10.0.0.0/8", "optional", "PLAIN", "0.5", `[{"name": "a"}]`, `[{"actions": ["a"]}]`, strings.Repeat("A", 43) + "="} {
+		for _, text := range []string{"7", "true", "false", "20MiB", "error", "text", "sub:7", `{"a": "b"}`, "https://a.example", "read_uncommitted", "10.0.0.0/8", "optional", "PLAIN", "reads", "0.5", `[{"name": "a"}]`, `[{"actions": ["a"]}]`, strings.Repeat("A", 43) + "="} {
 			env[config.EnvName(key)] = text
 			inv, problems := load(t, nil, env, "")
 			before, _ := config.Default().Dump()
@@ -274,8 +274,17 @@ func TestWhatIsRefused(t *testing.T) {
 		"webhooks: {proxy: 'http://p:1/a'}":                                      "webhooks.proxy",
 		"webhooks: {secret_keys: c2hvcnQ=}":                                      "webhooks.secret_keys",
 		"webhooks: {secret_keys: not base64}":                                    "webhooks.secret_keys",
+		"audit: {required: true}":                                                "audit.log",
+		"audit: {log: a, stream: b}":                                             "audit.stream",
+		"audit: {stream: _x}":                                                    "audit.stream",
+		"audit: {stream: x.dead-letter}":                                         "audit.stream",
+		"audit: {log: stderr, events: []}":                                       "audit.events",
+		"audit: {events: [changes, everything]}":                                 "audit.events",
 		"log: {level: loud}":                                                     "log.level",
 		"log: {format: xml}":                                                     "log.format",
+		"log: {stream: _logs}":                                                   "log.stream",
+		"log: {stream_level: loud}":                                              "log.stream_level",
+		"log: {queue: 0}":                                                        "log.queue",
 		"topic_prefix: 'a b'":                                                    "topic_prefix",
 		"topic_prefix: __":                                                       "topic_prefix",
 		"topic_prefix: a_sluice.":                                                "topic_prefix",

@@ -104,10 +104,11 @@ func Load(src Sources) (Invocation, Problems) {
 	if inv.Command == Help || inv.Command == Version || inv.Command == MakeToken {
 		return inv, problems
 	}
-	inv.Config.explicit = map[string]bool{}
+	inv.Config.explicit, inv.Config.sources = map[string]bool{}, src
 	d := &decoder{problems: &problems, explicit: inv.Config.explicit}
 	root := reflect.ValueOf(&inv.Config).Elem()
 	if path := line.file(src.Getenv); path != "" {
+		inv.Config.file = path
 		text, err := src.ReadFile(path)
 		if err != nil {
 			problems.Add("", "the configuration file cannot be read: %v", err)

@@ -2,6 +2,7 @@ package config
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
@@ -9,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sluice/internal/stream"
 )
 
 // maxProducers bounds the producers of callers.
@@ -19,6 +22,7 @@ type Security struct {
 	AdminListen string `yaml:"admin_listen"` // HOST:PORT of health and metrics alone, without authentication; "": they are where the rest is
 	TLS         TLS    `yaml:"tls"`
 	Auth        Auth   `yaml:"auth"`
+	Audit       Audit  `yaml:"audit"`
 }
 
 // TLS is how the gateway serves HTTPS: files of PEM, which are read again when
@@ -90,6 +94,49 @@ type Rule struct {
 	Groups     []string `yaml:"groups"`
 }
 
+// Audit says where it is kept who did what. Without Log and Stream it is not.
+type Audit struct {
+	Log      string   `yaml:"log"`      // a file to append to, or "stderr"
+	Stream   string   `yaml:"stream"`   // a stream's id
+	Events   []string `yaml:"events"`   // changes, denials, publishes, reads
+	Required bool     `yaml:"required"` // what cannot be audited is refused
+}
+
+// On says whether anything is audited.
+func (a Audit) On() bool { return a.Log != "" || a.Stream != "" }
+
+// AuditKinds are the words of Audit.Events, and what they mean.
+func AuditKinds() map[string]stream.AuditKind {
+	return map[string]stream.AuditKind{
+		"changes": stream.AuditChange, "denials": stream.AuditDenial, "publishes": stream.AuditPublish, "reads": stream.AuditRead,
+	}
+}
+
+func (c Config) checkAudit(problems *Problems) {
+	a := c.Audit
+	if a.Log != "" && a.Stream != "" {
+		problems.Add("audit.stream", "there is audit.log, too: set one of them")
+	}
+	if a.Stream != "" {
+		if e, bad := errors.AsType[*stream.Error](stream.Topics{Prefix: c.TopicPrefix}.CheckID(a.Stream)); bad {
+			problems.Add("audit.stream", "it cannot be a stream's id: %s", e.Message)
+		} else if strings.HasSuffix(a.Stream, stream.DeadLetterSuffix) {
+			problems.Add("audit.stream", "streams whose ids end in %s are for what could not be delivered", stream.DeadLetterSuffix)
+		}
+	}
+	if a.Required && !a.On() {
+		problems.Add("audit.log", "it is missing, and so is audit.stream: audit.required needs somewhere to write to")
+	}
+	for _, name := range a.Events {
+		if AuditKinds()[name] == "" {
+			problems.Add("audit.events", "%q is not one of changes, denials, publishes, reads", name)
+		}
+	}
+	if a.On() && len(a.Events) == 0 {
+		problems.Add("audit.events", "it is empty: name changes, denials, publishes or reads, or remove audit.log and audit.stream")
+	}
+}
+
 // Authenticated says whether callers have to say who they are.
 func (c Config) Authenticated() bool {
 	return len(c.Auth.Tokens) > 0 || c.Auth.OIDC.Issuer != "" || c.TLS.ClientAuth != "none" || len(c.Auth.PassThrough.Mechanisms()) > 0
@@ -143,6 +190,7 @@ func (c Config) checkSecurity(problems *Problems) {
 		problems.Add("auth.event_token_keys", "%v", err)
 	}
 	c.checkOIDC(problems)
+	c.checkAudit(problems)
 	c.checkPassThrough(problems)
 }
 

@@ -37,7 +37,8 @@ func (e *Engine) Own(sub *stream.Subscription) {
 		o = &owned{settled: make(chan struct{})}
 		e.owned[sub.ID] = o
 	}
-	if o.want != nil && sub.Revision <= o.want.Revision {
+	// One revision may come with other streams: those that its owner may read.
+	if w := o.want; w != nil && (sub.Revision < w.Revision || sub.Revision == w.Revision && sub.Streams.Key() == w.Streams.Key()) {
 		return
 	}
 	o.want = sub

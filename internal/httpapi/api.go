@@ -153,6 +153,27 @@ const (
 	CanDeliver Ability = "deliver" // to webhooks
 )
 
+// Revocations says what callers may do as that changes, for what lasts longer
+// than a request is asked.
+type Revocations interface {
+	// Still gives what a caller may do now.
+	Still(c *stream.Caller) stream.Rights
+	// Watch has tell called after each change. It does not wait for anything.
+	Watch(tell func())
+}
+
+// Audit keeps what was decided about requests.
+type Audit interface {
+	// Wants says whether decisions of a kind are kept.
+	Wants(kind stream.AuditKind) bool
+	// Admit says whether something of a kind may be done. Where it is true, room
+	// is kept for its decision, which has to follow. The code is
+	// stream.AuditUnavailable.
+	Admit(kind stream.AuditKind) (admitted bool, err error)
+	// Record takes a decision, and waits for nothing.
+	Record(d stream.Decision, admitted bool)
+}
+
 // Check is one condition that must hold for the gateway to do its work.
 type Check struct {
 	Name   string // a short word: "kafka", "schemas"
@@ -197,6 +218,13 @@ type Options struct {
 	Passwords Passwords
 	// EventTokens are there where Auth is; nil: there are none.
 	EventTokens EventTokens
+	// Revocations ends event streams of those who may not read them any more;
+	// nil: what callers may do never changes.
+	Revocations Revocations
+	// Audit keeps what was decided; nil: nothing is kept.
+	Audit Audit
+	// Reserved are streams that clients may read and not change; optional.
+	Reserved []string
 	// MetricsApart says that GET /metrics is served elsewhere, by NewAdmin.
 	MetricsApart bool
 
@@ -248,6 +276,7 @@ type api struct {
 	hosts        map[string]bool
 	origins      allowedOrigins
 	plain        sync.Once // the warning of tokens in plain text
+	open         openStreams
 	publications sync.Pool // of *publication
 	readers      sync.Pool // of *bufio.Reader, for NDJSON
 	slots        sync.Pool // of *slot
@@ -271,6 +300,9 @@ func newAPI(o Options) *api {
 		events:  newEventMetrics(o.Registerer),
 		hosts:   servedHosts(o.AllowedHosts),
 		origins: newAllowedOrigins(o.AllowOrigins),
+	}
+	if o.Revocations != nil {
+		o.Revocations.Watch(a.open.ask)
 	}
 	a.publications.New = func() any { return new(publication) }
 	a.readers.New = func() any { return newLineBuffer() }

@@ -136,6 +136,10 @@ var kinds = map[stream.Code]kind{
 		http.StatusServiceUnavailable, "The gateway is busy",
 		"The gateway's own queues are full, or it is stopping. Wait as long as Retry-After says, with some random time added, then send the request again; another gateway of the fleet may take it at once.",
 	},
+	stream.AuditUnavailable: {
+		http.StatusServiceUnavailable, "It cannot be audited",
+		"This gateway is set to do nothing that it cannot write into its audit log (audit.required), and that log takes nothing now: its disk may be full, or Kafka away. Nothing was changed or stored. Try again after Retry-After; whoever runs the gateway finds the reason in its log and in GET /health/ready.",
+	},
 	stream.KafkaUnavailable: {
 		http.StatusServiceUnavailable, "Kafka cannot be reached",
 		"The gateway reaches no broker that can do this: the cluster is down, unreachable, or has no leader for the partition. It keeps trying by itself. Wait as long as Retry-After says and send the request again. The member outcome of a publish says whether that can store the record twice.",

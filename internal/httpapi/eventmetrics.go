@@ -11,7 +11,7 @@ type endReason string
 // The reasons. Clients are told those above the line.
 const (
 	endLifetime   endReason = "lifetime"   // it was open for as long as streams are
-	endExpired    endReason = "expired"    // the reader's credentials have ended
+	endExpired    endReason = "expired"    // the reader's credentials have ended, or what they allow has changed
 	endShutdown   endReason = "shutdown"   // the gateway stops
 	endOverloaded endReason = "overloaded" // there was no room for it
 	endProblem    endReason = "problem"    // the problem was told

@@ -56,7 +56,7 @@ func (a *api) getEvents(w http.ResponseWriter, r *http.Request) error {
 		leave()
 		return nil
 	}
-	s := &eventStream{a: a, x: x, out: a.newOutflow(x), follower: f, kind: kind, leave: leave}
+	s := &eventStream{a: a, x: x, out: a.newOutflow(x), follower: f, kind: kind, pattern: pathParam(r, "pattern"), leave: leave}
 	if x.caller != nil {
 		s.expires = x.caller.Expires
 	}
@@ -143,6 +143,7 @@ type eventStream struct {
 	follower Follower
 	kind     string
 	leave    func()    // says that it is not open any more
+	pattern  string    // of the path
 	expires  time.Time // when the reader's credentials end; zero: never
 	buf      []byte
 }
@@ -155,6 +156,8 @@ func (s *eventStream) run(ctx context.Context) {
 	open := s.a.events.open.WithLabelValues(s.kind)
 	open.Inc()
 	defer open.Dec()
+	ctx, forget := s.watched(ctx)
+	defer forget()
 	start := time.Now()
 	reason, err := s.send(ctx)
 	if errors.Is(err, os.ErrDeadlineExceeded) {
@@ -189,6 +192,8 @@ func (s *eventStream) send(ctx context.Context) (endReason, error) {
 		}
 		frames, err := s.follower.Next(ctx, s.a.together(min(keepAlive, left)))
 		switch {
+		case errors.Is(context.Cause(ctx), errRevoked):
+			return s.end(endExpired)
 		case ctx.Err() != nil:
 			return endGone, nil
 		case errors.Is(err, io.EOF):

@@ -65,6 +65,7 @@ func (a *api) createEventToken(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return wrapMember("streams", err)
 	}
+	x.named = streams.String()
 	token, expires, err := a.EventTokens.Issue(caller, streams, lifetime)
 	if err != nil {
 		return err

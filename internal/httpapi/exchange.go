@@ -18,17 +18,21 @@ const maxRequestID = 128
 type exchange struct {
 	http.ResponseWriter
 
-	id       string         // X-Request-Id
-	caller   *stream.Caller // nil: nobody, or not known yet
-	status   int            // 0 until the header is written
-	written  int64          // bytes of the answer's body
-	received int64          // bytes of the request's body
-	tab      *stream.Tab    // of the quotas; nil: none are counted
-	from     sender         // where it comes from, once somebody asked
-	located  bool           // whether somebody did
-	code     stream.Code    // of the problem answered, "" for none
-	kind     stream.ErrorKind
-	outcome  stream.Outcome // of the record should this publish fail without saying; "" elsewhere
+	id       string           // X-Request-Id
+	caller   *stream.Caller   // nil: nobody, or not known yet
+	status   int              // 0 until the header is written
+	written  int64            // bytes of the answer's body
+	received int64            // bytes of the request's body
+	tab      *stream.Tab      // of the quotas; nil: none are counted
+	from     sender           // where it comes from, once somebody asked
+	located  bool             // whether somebody did
+	code     stream.Code      // of the problem answered, "" for none
+	kind     stream.ErrorKind // of Kafka's, "" for none
+	outcome  stream.Outcome   // of the record should this publish fail without saying; "" elsewhere
+
+	audited  stream.AuditKind // what the route is, "" for none
+	admitted bool             // the audit log keeps room for this
+	named    string           // what the request is about, where the path does not say
 
 	// rest is what is left of the answer when the handler has returned; nil:
 	// nothing. It is for event streams, which are open for an hour: they need

@@ -68,14 +68,14 @@ func newGroupInfo(g *stream.GroupReport) groupInfo {
 	}
 	for _, p := range g.Partitions {
 		out.Partitions = append(out.Partitions, groupProgressInfo{
-			Stream: p.Stream, Partition: p.Number, Committed: numberOrNull(p.Committed), End: p.End, Lag: numberOrNull(p.Lag), Member: optional(p.Member),
+			Stream: p.Stream, Partition: p.Number, Committed: unlessNegative(p.Committed), End: p.End, Lag: unlessNegative(p.Lag), Member: optional(p.Member),
 		})
 	}
 	return out
 }
 
-// numberOrNull gives nil for a number below 0, which stands for none.
-func numberOrNull(n int64) *int64 {
+// unlessNegative gives nil for a number below 0, which stands for none.
+func unlessNegative(n int64) *int64 {
 	if n < 0 {
 		return nil
 	}

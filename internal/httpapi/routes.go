@@ -30,12 +30,12 @@ const publishRoute = "/streams/{stream}"
 // routes is the whole map of the API.
 func (a *api) routes() *chi.Mux {
 	m := chi.NewRouter()
-	m.Use(begin, a.trace, a.accessLog, a.measure, a.recoverPanic, secure, a.checkHost, a.allowOrigins, a.checkOrigin, escapedRoute)
+	m.Use(begin, a.trace, a.accessLog, a.auditRequests, a.measure, a.recoverPanic, secure, a.checkHost, a.allowOrigins, a.checkOrigin, escapedRoute)
 	m.NotFound(a.metered(access{}, a.handle(notFound)))
 	m.MethodNotAllowed(a.metered(access{}, a.handle(methodNotAllowed(m))))
 
 	for _, rt := range a.table() {
-		m.Method(rt.method, rt.path, a.guarded(rt.access, rt.serve))
+		m.Method(rt.method, rt.path, a.audited(rt))
 	}
 	return m
 }

@@ -63,6 +63,7 @@ func (a *api) createSubscription(w http.ResponseWriter, r *http.Request) error {
 // sendCreated answers with a new subscription: this once with its secrets.
 func (a *api) sendCreated(w http.ResponseWriter, sub *stream.Subscription) error {
 	x := exchangeOf(w)
+	x.named = sub.ID
 	x.Header().Set("Location", "/subscriptions/"+sub.ID)
 	return a.sendSubscription(x, http.StatusCreated, sub, true)
 }

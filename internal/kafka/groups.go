@@ -43,7 +43,7 @@ var activeGroup = []ckafka.ErrorCode{
 func (g *Groups) List(ctx context.Context, keep func(id string) bool) ([]stream.Group, error) {
 	wanted := func(id string) bool { return !strings.Contains(id, ownGroupMark) && keep(id) }
 	var found []stream.Group
-	err := g.ask(ctx, "", right{"DESCRIBE", "cluster", "itself", ""}, func(ctx context.Context, l *lane) (err error) {
+	err := g.ask(ctx, "", right{operation: "DESCRIBE", resource: "cluster", name: "itself"}, func(ctx context.Context, l *lane) (err error) {
 		if l.client == nil {
 			found, err = g.listOfLibrdkafka(ctx, wanted)
 			return err
@@ -60,7 +60,7 @@ func (g *Groups) List(ctx context.Context, keep func(id string) bool) ([]stream.
 // Describe gives one group of consumers. Errors: UnknownGroup, Forbidden,
 // KafkaUnavailable, Overloaded.
 func (g *Groups) Describe(ctx context.Context, id string) (found stream.Group, err error) {
-	err = g.ask(ctx, id, right{"DESCRIBE", group, id, ""}, func(ctx context.Context, l *lane) (err error) {
+	err = g.ask(ctx, id, right{operation: "DESCRIBE", resource: group, name: id}, func(ctx context.Context, l *lane) (err error) {
 		if l.client == nil {
 			found, err = g.describeOfLibrdkafka(ctx, id)
 			return err
@@ -105,7 +105,7 @@ func (g *Groups) Set(ctx context.Context, id string, offsets []stream.GroupOffse
 // KafkaUnavailable, Overloaded; InvalidRequest where only librdkafka knows how
 // to log in, which cannot do this.
 func (g *Groups) Forget(ctx context.Context, id string, ps []stream.Partition) error {
-	return g.ask(ctx, id, right{"DELETE", group, id, ""}, func(ctx context.Context, l *lane) error {
+	return g.ask(ctx, id, right{operation: "DELETE", resource: group, name: id}, func(ctx context.Context, l *lane) error {
 		if l.client == nil {
 			return stream.Errorf(stream.InvalidRequest, "this gateway logs in to Kafka in a way with which it cannot delete single offsets; delete the whole group, or use Kafka's own tools (kafka-consumer-groups --delete-offsets)")
 		}
@@ -116,7 +116,7 @@ func (g *Groups) Forget(ctx context.Context, id string, ps []stream.Partition) e
 // Delete deletes the group with all its offsets. Errors: GroupActive,
 // UnknownGroup, Forbidden, KafkaUnavailable, Overloaded.
 func (g *Groups) Delete(ctx context.Context, id string) error {
-	return g.ask(ctx, id, right{"DELETE", group, id, ""}, func(ctx context.Context, l *lane) error {
+	return g.ask(ctx, id, right{operation: "DELETE", resource: group, name: id}, func(ctx context.Context, l *lane) error {
 		return g.offsets.delete(ctx, l, id)
 	})
 }

@@ -96,6 +96,7 @@ type Caller struct {
 
 	Expires time.Time // when the credentials end; zero: never
 	Sender  Sender    // publishes under the caller's own identity at Kafka; nil: the gateway's publishes for it
+	Proof   string    // tells a principal's credentials from later ones of its name; "": the name is enough
 	Short   bool      // by a short-lived token, which is good for nothing but reading events
 }
 

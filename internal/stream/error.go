@@ -43,6 +43,7 @@ const (
 	InvalidRecord        Code = "invalid-record"        // readable, but cannot be stored as asked
 	RateLimited          Code = "rate-limited"          // the caller's quota is used up
 	Overloaded           Code = "overloaded"            // the gateway's own queues are full
+	AuditUnavailable     Code = "audit-unavailable"     // what must be audited cannot be
 	KafkaUnavailable     Code = "kafka-unavailable"     // no broker can be reached
 	NotEnoughReplicas    Code = "not-enough-replicas"   // fewer in-sync replicas than min.insync.replicas
 	OutcomeUnknown       Code = "outcome-unknown"       // sent, and no answer in time: it may be stored

@@ -2,6 +2,7 @@ package subscriptions
 
 import (
 	"math"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -120,6 +121,8 @@ func (s *Store) readStreams(o *object, r *request) {
 	o.text("dead_letter", &r.DeadLetter)
 	if err := s.o.Topics.CheckID(r.DeadLetter); err != nil {
 		o.bad("dead_letter", "is no stream id: those are made of A-Z a-z 0-9 . _ -, begin with no _, and are not too long")
+	} else if slices.Contains(s.o.Reserved, r.DeadLetter) {
+		o.bad("dead_letter", "is a stream of the gateway's own, which takes nothing from others; name another")
 	}
 	ids, _ := r.Streams.IDs()
 	for _, id := range ids {

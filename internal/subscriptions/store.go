@@ -62,6 +62,8 @@ type Options struct {
 	Filters Filters
 	Sender  Sender
 
+	Reserved []string // streams that take no dead letters
+
 	// CheckURL says whether records may be sent to a URL, by where its host
 	// leads. It is asked when the URL is new.
 	CheckURL func(ctx context.Context, url string) error
