@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"sync"
@@ -66,6 +67,7 @@ func start(t *testing.T) *gateway {
 	c.Listen, c.Embedded, c.DataDir, c.Log.Level = "127.0.0.1:0", true, t.TempDir(), "error"
 	c.Webhooks.AllowNetworks = []string{"127.0.0.0/8"} // as the README has it for its receiver
 	c.Quotas.Address.Connections = 10_000              // a quota, so that there are their metrics
+	c.Audit.Log = filepath.Join(t.TempDir(), "audit")  // likewise
 	ctx, stop := context.WithCancel(context.Background())
 	var out output
 	ended := make(chan error, 1)

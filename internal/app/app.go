@@ -135,15 +135,7 @@ func (a *App) setup(o Options) error {
 	a.cleanups.push("producer", producer.Close)
 	identities := a.newIdentities(o.Config, producer, registry)
 
-	store := schemastore.New(local, func(state stream.State) schemastore.Log {
-		a.schemas = kafka.NewLog(kafka.LogOptions{
-			Topic: names.Internal(schemasLog), Cluster: a.cluster, Producer: producer, Admin: admin,
-		}, state)
-		return a.schemas
-	})
-	a.schemas.Start()
-	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
-
+	store := a.newSchemas(names, producer, admin, local)
 	streams := catalog.New(catalog.Options{
 		Topics: admin, Trial: kafka.NewTrial(admin), Bindings: store, Schemas: builtIn{store}, Names: names, Producer: announced{producer, identities},
 		DefaultPartitions: o.Config.DefaultPartitions, AutoCreate: o.Config.AutoCreate, Log: local,
@@ -173,16 +165,11 @@ func (a *App) setup(o Options) error {
 	}
 	a.watchConfig(o, callers)
 	registry.MustRegister(newReadiness(a))
-	return a.newHTTP(callers, httpapi.Options{
-		Log: o.Log, Registerer: registry, Gatherer: registry, Limits: limits(o.Config), Topics: names,
-		MetricsApart: o.Config.AdminListen != "",
-		LoopbackOnly: o.Config.LoopbackOnly(), AllowedHosts: o.Config.AllowedHosts, Version: o.Version,
-		AllowOrigins: o.Config.CORS.AllowOrigins, AccessContext: accessContext(o.Config.Log),
-		WarnPlain:  callers != nil && plainBehindProxies(o.Config),
-		AutoCommit: o.Config.AutoCommit, AutoCommitInterval: time.Duration(o.Config.AutoCommitIntervalMs) * time.Millisecond,
+	return a.newHTTP(o, callers, httpapi.Options{
+		Log: o.Log, Registerer: registry, Gatherer: registry, Topics: names,
 		Publisher: publisher, Streams: streams, Schemas: registers, SchemaReader: store,
 		Records: reader, Feeds: a.reading.feeds, Groups: a.reading.members, GroupAdmin: a.reading.groupAdmin(push.Group, o.Log), Filters: a.reading.filters,
-		Subscriptions: push, Readiness: a, Reserved: reserved(o.Config), Tracer: traces.http,
+		Subscriptions: push, Readiness: a, Tracer: traces.http,
 		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
 }
@@ -203,8 +190,23 @@ func (a *App) newBrokers(c config.Config, log *slog.Logger) (kafka.Options, erro
 	return brokers, nil
 }
 
+// newSchemas makes the store of schemas, and reads its log.
+func (a *App) newSchemas(names stream.Topics, producer *kafka.Producer, admin *kafka.Admin, log *slog.Logger) *schemastore.Store {
+	store := schemastore.New(log, func(state stream.State) schemastore.Log {
+		a.schemas = kafka.NewLog(kafka.LogOptions{
+			Topic: names.Internal(schemasLog), Cluster: a.cluster, Producer: producer, Admin: admin,
+		}, state)
+		return a.schemas
+	})
+	a.schemas.Start()
+	a.cleanups.push("schema log", func(context.Context) error { a.schemas.Close(); return nil })
+	return store
+}
+
 // newHTTP makes what serves the API, and has it drained.
-func (a *App) newHTTP(callers *auth.Auth, api httpapi.Options) error {
+func (a *App) newHTTP(o Options, callers *auth.Auth, api httpapi.Options) error {
+	apiOptions(&api, o.Config, callers != nil)
+	api.Version = o.Version
 	guard(&api, callers, a.config.Auth.PassThrough.Basic != "")
 	var err error
 	if api.Console, err = newConsole(a.config); err != nil {

@@ -77,3 +77,14 @@ func kafkaOptions(c config.Config) kafka.Options {
 	}
 	return o
 }
+
+// apiOptions puts what is configured of the API into its options.
+func apiOptions(api *httpapi.Options, c config.Config, authenticated bool) {
+	api.Limits = limits(c)
+	api.MetricsApart = c.AdminListen != ""
+	api.LoopbackOnly, api.AllowedHosts, api.AllowOrigins = c.LoopbackOnly(), c.AllowedHosts, c.CORS.AllowOrigins
+	api.AccessContext = accessContext(c.Log)
+	api.WarnPlain = authenticated && plainBehindProxies(c)
+	api.AutoCommit, api.AutoCommitInterval = c.AutoCommit, time.Duration(c.AutoCommitIntervalMs)*time.Millisecond
+	api.Reserved = reserved(c)
+}

@@ -279,6 +279,7 @@ func TestWhatIsRefused(t *testing.T) {
 		"audit: {log: a, stream: b}":                                             "audit.stream",
 		"audit: {stream: _x}":                                                    "audit.stream",
 		"audit: {stream: x.dead-letter}":                                         "audit.stream",
+		"log: {stream: x}\naudit: {stream: x}":                                   "audit.stream",
 		"audit: {log: stderr, events: []}":                                       "audit.events",
 		"audit: {events: [changes, everything]}":                                 "audit.events",
 		"log: {level: loud}":                                                     "log.level",

@@ -124,6 +124,9 @@ func (c Config) checkAudit(problems *Problems) {
 			problems.Add("audit.stream", "streams whose ids end in %s are for what could not be delivered", stream.DeadLetterSuffix)
 		}
 	}
+	if a.Stream != "" && a.Stream == c.Log.Stream {
+		problems.Add("audit.stream", "it is log.stream, too, which others write to: name another stream")
+	}
 	if a.Required && !a.On() {
 		problems.Add("audit.log", "it is missing, and so is audit.stream: audit.required needs somewhere to write to")
 	}

@@ -19,9 +19,9 @@ type access struct {
 // anyone is for what tells nothing of what is stored.
 func anyone() access { return access{public: true} }
 
-// probes is for what asks whether the gateway is well, which has to be answered
-// whoever used up what.
-func probes() access { return access{public: true, free: true} }
+// uncounted is for what is served whoever used up what: to those who ask whether
+// the gateway is well, and the console's files, which come by the dozen.
+func uncounted() access { return access{public: true, free: true} }
 
 // known is for callers who may do anything at all. What they see and change
 // beyond that is decided by whatever answers the route.

@@ -141,7 +141,7 @@ func TestDecisionsAreAudited(t *testing.T) {
 func TestNoRouteIsLeftOutOfTheAuditLog(t *testing.T) {
 	all := patternOf(t, "*")
 	g, f := audited(t, func(o *httpapi.Options) {
-		o.Auth = fakeAuth{"root": {Principal: stream.Principal{Name: "token:root"}, Rights: stream.Rights{Publish: all, Subscribe: all, Manage: all, Schemas: all}}}
+		o.Auth = fakeAuth{"root": {Principal: stream.Principal{Name: "token:root"}, Rights: stream.Rights{Publish: all, Subscribe: all, Manage: all, Schemas: all, JoinGroups: all, ManageGroups: all}}}
 	})
 	f.refuses = true
 	err := chi.Walk(g.handler.(chi.Routes), func(method, route string, _ http.Handler, _ ...func(http.Handler) http.Handler) error {

@@ -1,9 +1,8 @@
 package httpapi_test
 
 import (
-	"testing"
-
 	"strings"
+	"testing"
 
 	"github.com/google/go-cmp/cmp"
 

@@ -57,6 +57,9 @@ func (a *api) getEvents(w http.ResponseWriter, r *http.Request) error {
 		return nil
 	}
 	s := &eventStream{a: a, x: x, out: a.newOutflow(x), follower: f, kind: kind, pattern: pathParam(r, "pattern"), leave: leave}
+	if kind == kindGroup {
+		s.group = r.URL.Query().Get("group")
+	}
 	if x.caller != nil {
 		s.expires = x.caller.Expires
 	}
@@ -144,6 +147,7 @@ type eventStream struct {
 	kind     string
 	leave    func()    // says that it is not open any more
 	pattern  string    // of the path
+	group    string    // that it is a member of; "": none
 	expires  time.Time // when the reader's credentials end; zero: never
 	buf      []byte
 }

@@ -23,15 +23,14 @@ type problem struct {
 	Detail  string             `json:"detail"`
 	Errors  []stream.Violation `json:"errors,omitempty"`
 	Outcome stream.Outcome     `json:"outcome,omitempty"`
-	Line    int                `json:"line,omitzero"` // of an NDJSON request, from 1
-
-	// Violated has the names of the quotas that refused the request, by the
-	// draft of the RateLimit fields.
-	Violated []string `json:"violated-policies,omitempty"`
 
 	// Retriable says of Kafka's errors whether the same request can succeed
 	// later; nil: it is none of Kafka's.
 	Retriable *bool `json:"retriable,omitempty"`
+	// Violated has the names of the quotas that refused the request, by the
+	// draft of the RateLimit fields.
+	Violated []string `json:"violated-policies,omitempty"`
+	Line     int      `json:"line,omitzero"` // of an NDJSON request, from 1
 }
 
 func newProblem(e *stream.Error, outcome stream.Outcome) problem {

@@ -66,12 +66,17 @@ func (o *openStreams) ask() {
 	}
 }
 
-// allowed says whether the stream may go on: it names streams that may all be
+// allowed says whether the stream may go on: its group may be joined, and it
+// names streams that may all be
 // read, or what the reader may read is what it was. Of a pattern it cannot be
 // told whether the difference matters, so it ends, and its reader comes back for
 // what it may read now, missing nothing.
 func (s *eventStream) allowed() bool {
-	c, now := s.x.caller, s.a.Revocations.Still(s.x.caller).Subscribe
+	c, rights := s.x.caller, s.a.Revocations.Still(s.x.caller)
+	if s.group != "" && !rights.MayGroup(stream.ActionSubscribe, s.group) {
+		return false
+	}
+	now := rights.Subscribe
 	asked, err := stream.ParsePattern(s.pattern)
 	if err != nil || now.Nothing() {
 		return false

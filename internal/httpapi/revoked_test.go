@@ -15,13 +15,14 @@ import (
 type fakeRevocations struct {
 	mu    sync.Mutex
 	reads stream.Pattern
+	joins stream.Pattern
 	tell  func()
 }
 
 func (f *fakeRevocations) Still(*stream.Caller) stream.Rights {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return stream.Rights{Subscribe: f.reads}
+	return stream.Rights{Subscribe: f.reads, JoinGroups: f.joins}
 }
 
 func (f *fakeRevocations) Watch(tell func()) { f.tell = tell }
@@ -48,7 +49,9 @@ func TestStreamsEndWithTheRightToReadThem(t *testing.T) {
 		"nothing has changed":      {"GET /streams/*/events", asSubscriber, "mine,mine.*", false},
 		"by a token":               {"GET /streams/mine/events?access_token=short-subscriber", "X-Request-Id: 1", "other", true},
 		"by a token, nothing":      {"GET /streams/mine/events?access_token=short-subscriber", "X-Request-Id: 1", "mine,mine.*", false},
-		"in a group":               {"GET /streams/mine/events?group=g", asSubscriber, "other", true},
+		"in a group":               {"GET /streams/mine/events?group=mine", asSubscriber, "other", true},
+		"in a group that is left":  {"GET /streams/mine/events?group=mine", asSubscriber, "mine,mine.*", false},
+		"the group is gone":        {"GET /streams/mine/events?group=mine.gone", asSubscriber, "mine,mine.*", true},
 		"one of two is not theirs": {"GET /streams/mine,mine.a/events", asSubscriber, "mine", true},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -57,7 +60,7 @@ func TestStreamsEndWithTheRightToReadThem(t *testing.T) {
 			if tc.reads != "" {
 				reads = patternOf(t, tc.reads)
 			}
-			f := &fakeRevocations{reads: patternOf(t, "mine,mine.*")}
+			f := &fakeRevocations{reads: patternOf(t, "mine,mine.*"), joins: patternOf(t, "mine,mine.*")}
 			g, _ := withTokens(t, func(o *httpapi.Options) { o.Revocations = f })
 			follower := newFollower()
 			g.feeds.follow = func(context.Context, stream.Reading, stream.Frames) (httpapi.Follower, error) { return follower, nil }
@@ -67,6 +70,7 @@ func TestStreamsEndWithTheRightToReadThem(t *testing.T) {
 			done := make(chan reply, 1)
 			go func() { done <- g.do(t, tc.request, "", tc.headers) }()
 			follower.awaitAsked(t)
+			f.joins = patternOf(t, "mine")
 			f.set(reads)
 			if !tc.ends {
 				follower.given <- []byte("data: more\n\n")

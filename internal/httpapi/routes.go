@@ -71,8 +71,8 @@ func (a *api) table() []route {
 		{http.MethodDelete, "/schemas/{name}/versions/{version}", onSchema(), a.deleteSchemaVersion},
 		{http.MethodPost, "/schemas/{name}/versions/{version}/validate", known(), a.validate},
 
-		{http.MethodGet, "/health/live", probes(), a.live},
-		{http.MethodGet, "/health/ready", probes(), a.ready},
+		{http.MethodGet, "/health/live", uncounted(), a.live},
+		{http.MethodGet, "/health/ready", uncounted(), a.ready},
 		{http.MethodGet, "/openapi.yaml", anyone(), openAPI},
 		{http.MethodGet, "/problems/{slug}", anyone(), problemPage},
 	}
@@ -83,7 +83,7 @@ func (a *api) table() []route {
 		routes = append(routes, a.subscriptionRoutes()...)
 	}
 	if a.Console != nil {
-		routes = append(routes, route{http.MethodGet, "/console/{file}", anyone(), a.consoleFile})
+		routes = append(routes, route{http.MethodGet, "/console/{file}", uncounted(), a.consoleFile})
 	}
 	if !a.MetricsApart {
 		routes = append(routes, route{http.MethodGet, "/metrics", somewhere(stream.ActionManage), a.showMetrics})

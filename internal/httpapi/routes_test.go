@@ -38,7 +38,7 @@ func TestPathsAreUnescapedOnce(t *testing.T) {
 
 func TestUnknownPaths(t *testing.T) {
 	g := newGateway(t, nil)
-	for _, path := range []string{"/nope", "/streams/", "/streams/a/", "/streams%2Fa", "/streams/a/records/0", "/streams/a/events/0", "/groups/a", "//", "/schemas/", "/problems/", "/health"} {
+	for _, path := range []string{"/nope", "/streams/", "/streams/a/", "/streams%2Fa", "/streams/a/records/0", "/streams/a/events/0", "/groups/a/b", "//", "/schemas/", "/problems/", "/health"} {
 		for _, method := range []string{"GET ", "POST ", "BREW "} {
 			p := g.do(t, method+path, "").wantProblem(t, stream.NotFound, 404)
 			if !strings.Contains(p.Detail, "GET /") {

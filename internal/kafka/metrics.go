@@ -37,7 +37,7 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 	}
 	clients := newClients()
 	reg.MustRegister(clients)
-	return &metrics{
+	m := &metrics{
 		reachable: f.NewGauge(prometheus.GaugeOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "reachable", Help: "1 while a broker answers.",
 		}),
@@ -70,6 +70,10 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		}),
 		clients: clients,
 	}
+	for _, kind := range []stream.ErrorKind{stream.Retriable, stream.Abortable, stream.Fatal, stream.Permanent} {
+		m.errors.WithLabelValues(string(kind)) // there from the start, so that a first one is an increase
+	}
+	return m
 }
 
 // failed counts an error of Kafka's, and gives its kind; "" where it is none.
