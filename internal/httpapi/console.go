@@ -30,13 +30,16 @@ func (a *api) consoleFile(w http.ResponseWriter, r *http.Request) error {
 }
 
 // callerInfo says what whoever asks may do: for each action the patterns of
-// the streams, and the patterns of the schemas that may be registered.
+// the streams, those of the schemas that may be registered, and of groups.
 type callerInfo struct {
 	Principal string   `json:"principal"`
 	Publish   []string `json:"publish"`
 	Subscribe []string `json:"subscribe"`
 	Manage    []string `json:"manage"`
 	Schemas   []string `json:"schemas"`
+
+	JoinGroups   []string `json:"join_groups"`
+	ManageGroups []string `json:"manage_groups"`
 }
 
 // anonymous names callers where nobody is asked who they are.
@@ -51,12 +54,13 @@ func (a *api) getCaller(w http.ResponseWriter, r *http.Request) error {
 	caller := stream.CallerOf(r.Context())
 	if caller == nil {
 		all := []string{"*"}
-		return a.sendJSON(x, http.StatusOK, callerInfo{anonymous, all, all, all, all})
+		return a.sendJSON(x, http.StatusOK, callerInfo{anonymous, all, all, all, all, all, all})
 	}
 	return a.sendJSON(x, http.StatusOK, callerInfo{
 		Principal: caller.Name,
 		Publish:   patternParts(caller.Publish), Subscribe: patternParts(caller.Subscribe),
 		Manage: patternParts(caller.Manage), Schemas: patternParts(caller.Schemas),
+		JoinGroups: patternParts(caller.JoinGroups), ManageGroups: patternParts(caller.ManageGroups),
 	})
 }
 

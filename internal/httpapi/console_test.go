@@ -87,13 +87,13 @@ func TestWithoutConsole(t *testing.T) {
 
 func TestCaller(t *testing.T) {
 	if got, want := newGateway(t, nil).do(t, "GET /caller", "").body,
-		`{"principal":"anonymous","publish":["*"],"subscribe":["*"],"manage":["*"],"schemas":["*"]}`; strings.TrimSpace(got) != want {
+		`{"principal":"anonymous","publish":["*"],"subscribe":["*"],"manage":["*"],"schemas":["*"],"join_groups":["*"],"manage_groups":["*"]}`; strings.TrimSpace(got) != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 	g := authenticated(t)
 	for token, want := range map[string]string{
-		"publisher": `{"principal":"token:publisher","publish":["mine","mine.*"],"subscribe":[],"manage":[],"schemas":[]}`,
-		"registrar": `{"principal":"token:registrar","publish":[],"subscribe":[],"manage":[],"schemas":["Mine"]}`,
+		"publisher": `{"principal":"token:publisher","publish":["mine","mine.*"],"subscribe":[],"manage":[],"schemas":[],"join_groups":[],"manage_groups":[]}`,
+		"registrar": `{"principal":"token:registrar","publish":[],"subscribe":[],"manage":[],"schemas":["Mine"],"join_groups":[],"manage_groups":[]}`,
 	} {
 		res := g.do(t, "GET /caller", "", "Authorization: Bearer "+token)
 		if diff := cmp.Diff(want, strings.TrimSpace(res.body)); diff != "" {

@@ -29,6 +29,8 @@ func (a *api) home(w http.ResponseWriter, r *http.Request) error {
 		"streams": "/streams",
 		"schemas": "/schemas",
 		"groups":  "/groups",
+		"cluster": "/cluster",
+		"caller":  "/caller",
 		"openapi": "/openapi.yaml",
 		"live":    "/health/live",
 		"ready":   "/health/ready",

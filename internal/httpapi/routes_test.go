@@ -98,6 +98,7 @@ func TestHome(t *testing.T) {
 	}{Links: &home.Links})
 	g.streams.list = func(context.Context, stream.Pattern) ([]stream.Info, error) { return nil, nil }
 	g.schemas.list = func(context.Context) ([]stream.SchemaVersion, error) { return nil, nil }
+	g.brokers.cluster = func(context.Context) (stream.Cluster, error) { return stream.Cluster{}, nil }
 	for name, path := range home.Links {
 		if res := g.do(t, "GET "+path, ""); res.StatusCode != 200 {
 			t.Errorf("the link %s leads to %d", name, res.StatusCode)
