@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"net"
 	"net/http"
 	"slices"
@@ -29,12 +30,12 @@ func (rt route) auditKind() stream.AuditKind {
 // done because it could not be written there.
 func (a *api) audited(rt route) http.HandlerFunc {
 	kind, h := rt.auditKind(), rt.serve
-	reserved := rt.method != http.MethodGet && strings.Contains(rt.path, "{stream}") && len(a.Reserved) > 0
+	reserved := rt.method != http.MethodGet && strings.HasPrefix(rt.path, "/streams/") && len(a.Reserved) > 0
 	if kind == "" || a.Audit == nil && !reserved {
 		return a.guarded(rt.access, h)
 	}
 	serve := a.guarded(rt.access, func(w http.ResponseWriter, r *http.Request) (err error) {
-		if id := pathParam(r, "stream"); reserved && slices.Contains(a.Reserved, id) {
+		if id := cmp.Or(pathParam(r, "stream"), pathParam(r, "pattern")); reserved && slices.Contains(a.Reserved, id) {
 			return stream.Errorf(stream.Forbidden, "the stream %q is the gateway's own: it can be read, and nothing else", id)
 		}
 		if x := exchangeOf(w); a.Audit != nil {

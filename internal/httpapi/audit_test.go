@@ -218,6 +218,21 @@ func TestReservedStreamsAreReadOnly(t *testing.T) {
 			t.Errorf("%s: %+v", request, list)
 		}
 	}
+	all := patternOf(t, "*") // each route there is, those of later too
+	root, _ := audited(t, func(o *httpapi.Options) {
+		o.Reserved = []string{"mine.audit"}
+		o.Auth = fakeAuth{"root": {Principal: stream.Principal{Name: "token:root"}, Rights: stream.Rights{Publish: all, Subscribe: all, Manage: all}}}
+	})
+	for route, line := range matrix {
+		method, pattern, _ := strings.Cut(route, " ")
+		if method == http.MethodGet || !strings.HasPrefix(pattern, "/streams/") {
+			continue
+		}
+		res := root.do(t, method+" "+strings.ReplaceAll(line.path, "@", "mine.audit"), line.body, "Authorization: Bearer root", "Content-Type: application/json")
+		if p := res.wantProblem(t, stream.Forbidden, 403); !strings.Contains(p.Detail, "gateway's own") {
+			t.Errorf("%s: %s", route, p.Detail)
+		}
+	}
 	for pattern, want := range map[string]int{"mine.audit": 0, "*": 0, "mine.a": 1} {
 		if res := g.do(t, "GET /streams/"+pattern+"/events", "", asSubscriber); res.StatusCode != 200 {
 			t.Errorf("%d %s", res.StatusCode, res.body)
