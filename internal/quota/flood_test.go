@@ -94,7 +94,7 @@ func TestTheIdleAreForgotten(t *testing.T) {
 
 func TestManyAtOnce(t *testing.T) {
 	b, _, _ := newBook(quota.Options{
-		Address: quota.Limits{Requests: 500, Bytes: 1 << 20, Streams: 10, Failures: 1000}, Principal: quota.Limits{Requests: 1000, Streams: 5}, Room: 64,
+		Address: quota.Limits{Requests: 500, Bytes: 1 << 20, Streams: 10, Failures: 1000}, Principal: quota.Limits{Requests: 1000, Streams: 5},
 	})
 	var admitted sync.Map
 	var wg sync.WaitGroup
