@@ -95,6 +95,9 @@ func (n *nodes) connection(id int32, backoff time.Duration) stream.Connection {
 	c := stream.Connection{State: stream.ConnectionDisconnected}
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if len(n.clients) == 0 { // since the start nobody has told anything: that is seconds
+		c.State = stream.ConnectionConnecting
+	}
 	samples := int64(0)
 	for _, client := range n.clients {
 		s, known := client[id]

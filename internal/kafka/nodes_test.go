@@ -43,6 +43,10 @@ func TestConnectionOfStatistics(t *testing.T) {
 	if d := cmp.Diff(stream.Connection{State: stream.ConnectionDisconnected}, n.connection(7, time.Second)); d != "" {
 		t.Errorf("of a broker that nobody needed, -want +got:\n%s", d)
 	}
+	var fresh nodes
+	if d := cmp.Diff(stream.Connection{State: stream.ConnectionConnecting}, fresh.connection(2, time.Second)); d != "" {
+		t.Errorf("before there are statistics, -want +got:\n%s", d)
+	}
 }
 
 func TestConnectionStates(t *testing.T) {
