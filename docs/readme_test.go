@@ -1,7 +1,6 @@
 package docs_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -38,24 +36,6 @@ type gateway struct {
 	steps []string // the commands that it tells a first-time user
 }
 
-// output collects what a gateway prints.
-type output struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.text.String()
-}
-
 func start(t *testing.T) *gateway {
 	t.Helper()
 	for _, tool := range []string{"bash", "curl"} {
@@ -69,7 +49,7 @@ func start(t *testing.T) *gateway {
 	c.Quotas.Address.Connections = 10_000              // a quota, so that there are their metrics
 	c.Audit.Log = filepath.Join(t.TempDir(), "audit")  // likewise
 	ctx, stop := context.WithCancel(context.Background())
-	var out output
+	var out kafkatest.Transcript
 	ended := make(chan error, 1)
 	go func() { ended <- app.Serve(ctx, c, &out, kafkatest.Output(t)) }()
 	t.Cleanup(func() {

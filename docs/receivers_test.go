@@ -28,7 +28,7 @@ import (
 type receiver struct {
 	url    string
 	secret string
-	output *output
+	output *kafkatest.Transcript
 }
 
 // freeURL gives a place where nobody listens.
@@ -63,7 +63,7 @@ func receive(t *testing.T, command []string, secret, url string) *receiver {
 	if _, err := exec.LookPath(command[0]); err != nil {
 		kafkatest.Missing(t, command[0])
 	}
-	rc := &receiver{url: url, secret: secret, output: &output{}}
+	rc := &receiver{url: url, secret: secret, output: &kafkatest.Transcript{}}
 	cmd := exec.CommandContext(t.Context(), command[0], command[1:]...)
 	cmd.Env = append(os.Environ(), "WEBHOOK_SECRET="+secret, "PORT="+url[strings.LastIndexByte(url, ':')+1:])
 	cmd.Stdout, cmd.Stderr = rc.output, t.Output()

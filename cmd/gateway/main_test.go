@@ -3,7 +3,6 @@
 package main_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -15,7 +14,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -55,25 +53,7 @@ type gateway struct {
 	url  string
 	cmd  *exec.Cmd
 	done chan struct{} // closed when the process has ended
-	log  *transcript
-}
-
-// transcript collects what a process prints.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *transcript) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *transcript) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	log  *kafkatest.Transcript
 }
 
 var listening = regexp.MustCompile(`"url":"(http://[^"]+)"`)
@@ -81,7 +61,7 @@ var listening = regexp.MustCompile(`"url":"(http://[^"]+)"`)
 // launch starts the program and waits until it says where it listens.
 func launch(t *testing.T, args ...string) *gateway {
 	t.Helper()
-	g := &gateway{log: &transcript{}, done: make(chan struct{})}
+	g := &gateway{log: &kafkatest.Transcript{}, done: make(chan struct{})}
 	g.cmd = exec.Command(binary, append([]string{"--listen", "127.0.0.1:0"}, args...)...)
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
 	g.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")

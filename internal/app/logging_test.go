@@ -53,32 +53,15 @@ func newLogging(t *testing.T, change func(*config.Config)) *logging {
 }
 
 // lines collects what is logged.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
+type lines struct{ kafkatest.Transcript }
 
 // all gives what one of the members has in each line.
 func (l *lines) all(t *testing.T, name string) []string {
 	t.Helper()
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var all []string
-	for line := range bytes.Lines(l.text.Bytes()) {
+	for line := range strings.Lines(l.String()) {
 		var m map[string]any
-		if err := json.Unmarshal(line, &m); err != nil {
+		if err := json.Unmarshal([]byte(line), &m); err != nil {
 			t.Fatalf("%v: %s", err, line)
 		}
 		all = append(all, fmt.Sprint(m[name]))

@@ -1,7 +1,6 @@
 package httpapi_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/internal/httpapi"
+	"sluice/internal/kafkatest"
 	"sluice/internal/stream"
 )
 
@@ -222,22 +222,11 @@ func (g *gateway) storing() *gateway {
 var noon = time.Date(2026, 1, 31, 12, 0, 0, 123e6, time.UTC)
 
 // logBuffer keeps log lines.
-type logBuffer struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *logBuffer) Write(b []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(b)
-}
+type logBuffer struct{ kafkatest.Transcript }
 
 func (l *logBuffer) lines(containing string) []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	var found []string
-	for line := range strings.Lines(l.buf.String()) {
+	for line := range strings.Lines(l.String()) {
 		if strings.Contains(line, containing) {
 			found = append(found, line)
 		}

@@ -26,11 +26,7 @@ func (a *api) groupRoutes() []route {
 }
 
 func (a *api) listGroups(w http.ResponseWriter, r *http.Request) error {
-	text := "*"
-	if err := readQuery(r, func(_, value string) { text = value }, "pattern"); err != nil {
-		return err
-	}
-	pattern, err := stream.ParsePattern(text)
+	pattern, err := listedPattern(r)
 	if err != nil {
 		return err
 	}

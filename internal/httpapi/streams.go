@@ -149,12 +149,17 @@ func knownPolicy(s string) bool {
 	return s == "delete" || s == "compact" || s == "compact,delete" || s == "delete,compact"
 }
 
-func (a *api) listStreams(w http.ResponseWriter, r *http.Request) error {
+// listedPattern gives what a list is about: all, unless the query says which.
+func listedPattern(r *http.Request) (stream.Pattern, error) {
 	text := "*"
 	if err := readQuery(r, func(_, value string) { text = value }, "pattern"); err != nil {
-		return err
+		return stream.Pattern{}, err
 	}
-	pattern, err := stream.ParsePattern(text)
+	return stream.ParsePattern(text)
+}
+
+func (a *api) listStreams(w http.ResponseWriter, r *http.Request) error {
+	pattern, err := listedPattern(r)
 	if err != nil {
 		return err
 	}

@@ -1,12 +1,10 @@
 package kafka_test
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"log/slog"
 	"strings"
-	"sync"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -20,21 +18,10 @@ import (
 )
 
 // notes is a log that can be read while it is written.
-type notes struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (n *notes) Write(p []byte) (int, error) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return n.text.Write(p)
-}
+type notes struct{ kafkatest.Transcript }
 
 func (n *notes) count(text string) int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return strings.Count(n.text.String(), text)
+	return strings.Count(n.String(), text)
 }
 
 // A gateway that Kafka does not let into the group says so once, and what to

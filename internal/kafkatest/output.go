@@ -1,6 +1,7 @@
 package kafkatest
 
 import (
+	"bytes"
 	"io"
 	"log/slog"
 	"sync"
@@ -43,4 +44,25 @@ func (o *output) end() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.to = nil
+}
+
+// Transcript keeps what is written to it, such as a log, and can be read
+// meanwhile. The zero value is empty.
+type Transcript struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+// Write adds to it.
+func (t *Transcript) Write(p []byte) (int, error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.Write(p)
+}
+
+// String gives all that was written until now.
+func (t *Transcript) String() string {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.text.String()
 }

@@ -1,13 +1,11 @@
 package tracing_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"log/slog"
 	"net/http"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -41,21 +39,10 @@ type world struct {
 }
 
 // transcript collects what is logged.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *transcript) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
+type transcript struct{ kafkatest.Transcript }
 
 func (l *transcript) count(message string) int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return strings.Count(l.text.String(), message)
+	return strings.Count(l.String(), message)
 }
 
 func newWorld(t *testing.T, change ...func(*tracing.Options)) *world {

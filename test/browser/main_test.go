@@ -7,7 +7,6 @@
 package browser_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -108,25 +107,7 @@ type process struct {
 	url  string
 	cmd  *exec.Cmd
 	done chan struct{} // closed when it has ended
-	log  *transcript
-}
-
-// transcript collects what a process prints.
-type transcript struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *transcript) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *transcript) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
+	log  *kafkatest.Transcript
 }
 
 var listening = regexp.MustCompile(`"url":"(http://[^"]+)"`)
@@ -139,7 +120,7 @@ func start(t *testing.T, b *kafkatest.Broker, listen, origin string, more ...str
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &process{log: &transcript{}, done: make(chan struct{})}
+	p := &process{log: &kafkatest.Transcript{}, done: make(chan struct{})}
 	p.cmd = exec.Command(path, append([]string{
 		"--listen", listen,
 		"--kafka-servers", b.Addr, "--topic-prefix", b.Prefix(), "--replication-factor", "1",
