@@ -97,12 +97,9 @@ func (a *App) setup(o Options) error {
 	local := o.Log
 	o.Log = a.newLogs(o, registry)
 
-	var err error
-	if a.listener, err = net.Listen("tcp", o.Config.Listen); err != nil { //nolint:noctx // ends at once
-		return fmt.Errorf("listen on %s: %w", o.Config.Listen, err)
+	if err := a.listen(o.Config.Listen); err != nil {
+		return err
 	}
-	a.cleanups.push("listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
-
 	brokers, err := a.newBrokers(o.Config, local)
 	if err != nil {
 		return err
@@ -172,6 +169,15 @@ func (a *App) setup(o Options) error {
 		Subscriptions: push, Readiness: a, Tracer: traces.http,
 		Brokers: kafka.NewBrokers(a.cluster), Storage: kafka.NewStorage(admin, names),
 	})
+}
+
+// listen takes the address, before anything else is begun.
+func (a *App) listen(address string) (err error) {
+	if a.listener, err = net.Listen("tcp", address); err != nil { //nolint:noctx // ends at once
+		return fmt.Errorf("listen on %s: %w", address, err)
+	}
+	a.cleanups.push("listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
+	return nil
 }
 
 // newBrokers says how to reach Kafka, and starts the embedded broker if it is
