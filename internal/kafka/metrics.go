@@ -18,6 +18,7 @@ type metrics struct {
 	errors       *prometheus.CounterVec
 	replaced     prometheus.Counter
 	delivery     prometheus.Histogram
+	late         prometheus.Gauge
 	logOffset    *prometheus.GaugeVec
 
 	fleetPartitions prometheus.Gauge
@@ -53,6 +54,9 @@ func newMetrics(reg prometheus.Registerer) *metrics {
 		delivery: f.NewHistogram(prometheus.HistogramOpts{
 			Namespace: "sluice", Subsystem: "kafka", Name: "delivery_seconds", Help: "Time from queueing a record to its delivery report.",
 			Buckets: []float64{.0005, .001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 20},
+		}),
+		late: f.NewGauge(prometheus.GaugeOpts{
+			Namespace: "sluice", Subsystem: "kafka", Name: "late_records", Help: "Records of which Kafka has not acknowledged the storing in time, and may still do so: who published them was told that it is unknown.",
 		}),
 		logOffset: gauge("log_offset", "Next offset that a replicated log of the gateway's own state will read; of several partitions their sum.", "log"),
 		fleetPartitions: f.NewGauge(prometheus.GaugeOpts{

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"math"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,7 +18,7 @@ import (
 
 // ProducerOptions is what a Producer needs.
 type ProducerOptions struct {
-	PublishTimeout time.Duration // librdkafka's message.timeout.ms: how long a record may wait for its report
+	PublishTimeout time.Duration // how long anybody waits for a record's report
 	MaxRecordBytes int           // the largest value the gateway takes, in bytes; the client's own limit lies above it
 }
 
@@ -64,6 +66,7 @@ type Producer struct {
 	looks      singleflight.Group
 	forget     func() // ends the renewal of credentials
 	gather     *gather[*held]
+	deadlines  *deadlines
 
 	denied   denial
 	current  atomic.Pointer[generation]
@@ -88,15 +91,22 @@ type pending struct {
 	chosen    int32  // the same, or what pair chose
 	pair      *pair  // nil for a record with a key, or with a partition
 	burst     *burst // that it was gathered for; nil: none
+	size      int    // of key and value, in bytes
 	queued    time.Time
 	timestamp time.Time // of the record; the delivery report has none
 	delivered func(stream.Report, error)
+
+	// The deadlines' own: how it stands, when its time is over, its neighbours.
+	due        dueState
+	until      time.Time
+	prev, next *pending
 }
 
 // NewProducer starts a producer on the client's cluster.
 func NewProducer(c *Cluster, o ProducerOptions) (*Producer, error) {
 	p := &Producer{cluster: c, log: c.log, opts: o, replicas: newReplicaWatch(c), timestamps: &timestampTypes{cluster: c}}
 	p.gather = newGather(p.sendBurst)
+	p.deadlines = newDeadlines(o.PublishTimeout, c.metrics.late, p.expired, p.crowded)
 	g, err := p.open()
 	if err != nil {
 		return nil, err
@@ -112,7 +122,7 @@ func (p *Producer) open() (*generation, error) {
 		"acks":                      "all",
 		"enable.idempotence":        true,
 		"partitioner":               "murmur2_random",
-		"message.timeout.ms":        int(p.opts.PublishTimeout.Milliseconds()),
+		"message.timeout.ms":        0, // none: see deadlines
 		"message.max.bytes":         max(1_000_000, p.opts.MaxRecordBytes+128<<10),
 		"go.delivery.report.fields": "none",
 		"go.events.channel.size":    10_000,
@@ -130,11 +140,21 @@ func (p *Producer) open() (*generation, error) {
 		}
 	}
 	hush(cfg)
+	p.deadlines.hold(intSetting(cfg, "queue.buffering.max.messages"), intSetting(cfg, "queue.buffering.max.kbytes")<<10)
 	handle, err := ckafka.NewProducer(&cfg)
 	if err != nil {
 		return nil, fmt.Errorf("configure the Kafka producer: %w", err)
 	}
 	return &generation{handle: handle}, nil
+}
+
+// intSetting gives a number of the configuration. librdkafka refuses what is none.
+func intSetting(cfg ckafka.ConfigMap, name string) int {
+	n, err := strconv.Atoi(fmt.Sprint(cfg[name]))
+	if err != nil {
+		return math.MaxInt32
+	}
+	return n
 }
 
 func (p *Producer) start(g *generation) {
@@ -159,12 +179,15 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 	if err := p.denied.error(m.Topic); err != nil {
 		return err
 	}
+	if err := p.deadlines.refuse(m.Topic); err != nil {
+		return err
+	}
 	now := time.Now()
 	timestamp := m.Timestamp
 	if timestamp.IsZero() {
 		timestamp = now.Truncate(time.Millisecond)
 	}
-	w := &pending{topic: m.Topic, partition: m.Partition, chosen: m.Partition, queued: now, timestamp: timestamp, delivered: delivered}
+	w := &pending{topic: m.Topic, partition: m.Partition, chosen: m.Partition, queued: now, timestamp: timestamp, size: len(m.Key) + len(m.Value), delivered: delivered}
 	if m.Key == nil && m.Partition == stream.AnyPartition {
 		w.pair = p.pairs.of(m.Topic)
 	}
@@ -232,7 +255,7 @@ func (p *Producer) produceAnew(m *ckafka.Message, unknown error) error {
 }
 
 // produce hands a message to the current generation, or to the next one when
-// that has just failed.
+// that has just failed. From then on its time counts.
 func (p *Producer) produce(m *ckafka.Message) error {
 	for {
 		g := p.enter()
@@ -240,6 +263,9 @@ func (p *Producer) produce(m *ckafka.Message) error {
 			return ckafka.NewError(ckafka.ErrFatal, "the producer is being replaced", true)
 		}
 		err := g.handle.Produce(m, nil)
+		if err == nil {
+			p.deadlines.begin(m.Opaque.(*pending))
+		}
 		g.inside.RUnlock()
 		if err == nil || !isFatal(err) {
 			return err
@@ -264,112 +290,6 @@ func (p *Producer) enter() *generation {
 			return nil
 		}
 	}
-}
-
-// serve is the events loop of one generation: it routes reports to their
-// waiters until the handle is closed.
-func (p *Producer) serve(g *generation) {
-	for ev := range g.handle.Events() {
-		switch ev := ev.(type) {
-		case *ckafka.Message:
-			g.took(ev)
-			p.report(ev)
-		case ckafka.Error:
-			p.event(g, ev)
-			p.denied.take(ev)
-			if ev.IsFatal() {
-				p.running.Go(func() { p.replace(g) })
-			}
-		default:
-			p.event(g, ev)
-		}
-	}
-}
-
-// took remembers that a topic may have a record. One that librdkafka could not
-// even assign to a partition was not counted.
-func (g *generation) took(m *ckafka.Message) {
-	if err := m.TopicPartition.Error; err != nil && is(err, ckafka.ErrUnknownTopic, ckafka.ErrUnknownPartition, ckafka.ErrPurgeQueue) {
-		return
-	}
-	if _, known := g.topics.Load(*m.TopicPartition.Topic); !known {
-		g.topics.Store(*m.TopicPartition.Topic, struct{}{})
-	}
-}
-
-func (p *Producer) report(m *ckafka.Message) {
-	w, now := m.Opaque.(*pending), time.Now()
-	if w.burst != nil {
-		p.gather.back(w.burst)
-	}
-	p.cluster.metrics.delivery.Observe(now.Sub(w.queued).Seconds())
-	err := m.TopicPartition.Error
-	w.teach(m.TopicPartition.Partition, err, now)
-	if err != nil {
-		p.cluster.metrics.failed(err)
-	}
-	switch {
-	case err == nil && m.TopicPartition.Offset < 0:
-		// The broker took the record for one that it has already, and has
-		// forgotten where. That can be wrong: see producerDefaults.
-		w.delivered(stream.Report{}, toError(ckafka.NewError(ckafka.ErrDuplicateSequenceNumber, "reported as stored, without an offset", false)))
-	case err == nil:
-		p.reportStored(w, stream.Report{Partition: m.TopicPartition.Partition, Offset: int64(m.TopicPartition.Offset)})
-	case is(err, ckafka.ErrMsgTimedOut, ckafka.ErrUnknownPartition, ckafka.ErrDestroy, ckafka.ErrDestroyBroker):
-		// Why takes a question to the cluster, and the reports of others wait for nobody.
-		p.running.Go(func() { w.delivered(stream.Report{}, p.explain(w, err)) })
-	default:
-		w.delivered(stream.Report{}, p.denied.explain(w.topic, err))
-	}
-}
-
-// teach tells the record's pair how it went.
-func (w *pending) teach(partition int32, err error, now time.Time) {
-	switch {
-	case w.pair == nil:
-	case err == nil:
-		w.pair.learn(w.chosen, partition, now)
-	case w.chosen != w.partition:
-		w.pair.forget()
-	}
-}
-
-// reportStored adds the record's time, where the topic keeps it.
-func (p *Producer) reportStored(w *pending, r stream.Report) {
-	kept, known := p.timestamps.kept(w.topic)
-	if !known {
-		p.running.Go(func() {
-			if p.timestamps.ask(w.topic) {
-				r.Timestamp = w.timestamp
-			}
-			w.delivered(r, nil)
-		})
-		return
-	}
-	if kept {
-		r.Timestamp = w.timestamp
-	}
-	w.delivered(r, nil)
-}
-
-// explain finds the reason of a failure that librdkafka does not tell: a record
-// that timed out may lack replicas, one that had a partition may have lost its
-// topic.
-func (p *Producer) explain(w *pending, err error) error {
-	if is(err, ckafka.ErrMsgTimedOut) {
-		return p.replicas.explain(w.topic, toError(err))
-	}
-	if w.partition == stream.AnyPartition && is(err, ckafka.ErrUnknownPartition) {
-		return toError(ckafka.NewError(ckafka.ErrUnknownTopic, err.Error(), false))
-	}
-	if gone := p.look(w.topic); stream.CodeOf(gone) == stream.UnknownStream {
-		return gone
-	}
-	if is(err, ckafka.ErrDestroy, ckafka.ErrDestroyBroker) {
-		// It waited to be sent again when its partition left the broker.
-		return toError(ckafka.NewError(ckafka.ErrPurgeInflight, err.Error(), false))
-	}
-	return toError(err)
 }
 
 // replace puts a new producer in the place of g, once, and reports what g still
@@ -496,5 +416,6 @@ func (p *Producer) end(ctx context.Context) (left int) {
 		left = g.handle.Flush(100)
 	}
 	g.retire()
+	p.deadlines.close()
 	return left
 }

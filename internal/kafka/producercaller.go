@@ -38,6 +38,7 @@ func (p *Producer) As(l *stream.Login, suspect func()) (*Producer, error) {
 		replicas: p.replicas, timestamps: p.timestamps, denied: denial{who: "the user " + l.User},
 	}
 	q.gather = newGather(q.sendBurst)
+	q.deadlines = newDeadlines(p.opts.PublishTimeout, p.cluster.metrics.late, q.expired, q.crowded)
 	g, err := q.open()
 	if err != nil {
 		return nil, err

@@ -22,15 +22,15 @@ const (
 // producer that is not let in any more gives its records up as time goes by.
 func (p *Producer) renewCredentials(ctx context.Context) {
 	for end := time.Now().Add(min(renewLimit, p.opts.PublishTimeout)); ctx.Err() == nil; pause(ctx, renewPause) {
-		if p.renewNow(time.Now().After(end)) {
+		if p.renewNow(time.Now().After(end), "records are given up with the producer whose credentials have changed") {
 			return
 		}
 	}
 }
 
-// renewNow tries it once; late, it does not wait for what is not reported. It is
-// false if it is to be tried again.
-func (p *Producer) renewNow(late bool) bool {
+// renewNow tries it once; late, it does not wait for what is not reported, and
+// says why that is given up. It is false if it is to be tried again.
+func (p *Producer) renewNow(late bool, why string) bool {
 	p.replaced.Lock()
 	defer p.replaced.Unlock()
 	if p.closed.Load() {
@@ -44,7 +44,7 @@ func (p *Producer) renewNow(late bool) bool {
 		return false
 	}
 	if left > 0 {
-		p.log.Warn("records are given up with the producer whose credentials have changed", slog.Int("records", left))
+		p.log.Warn(why, slog.Int("records", left))
 	}
 	succeeded := p.succeed()
 	g.gone = succeeded
