@@ -2,6 +2,7 @@ package browser_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -29,6 +30,7 @@ type middle struct {
 	*httptest.Server
 
 	gateway atomic.Pointer[string] // where redirects lead to
+	passed  atomic.Int64           // pieces of answers passed on
 
 	mu       sync.Mutex
 	requests []http.Header
@@ -74,7 +76,7 @@ func newMiddle(t *testing.T, gatewayURL string) *middle {
 		m.requests = append(m.requests, r.Header.Clone())
 		m.breaks = append(m.breaks, cancel)
 		m.mu.Unlock()
-		proxy.ServeHTTP(w, r.WithContext(ctx))
+		proxy.ServeHTTP(passedOn{w, &m.passed}, r.WithContext(ctx))
 	})
 	m.Server = httptest.NewUnstartedServer(mux)
 	m.Config.ErrorLog = nil
@@ -85,6 +87,22 @@ func newMiddle(t *testing.T, gatewayURL string) *middle {
 	})
 	return m
 }
+
+// passedOn counts what is written.
+type passedOn struct {
+	http.ResponseWriter
+
+	pieces *atomic.Int64
+}
+
+func (p passedOn) Write(b []byte) (int, error) {
+	n, err := p.ResponseWriter.Write(b)
+	p.pieces.Add(1)
+	return n, err
+}
+
+// Unwrap lets the proxy flush.
+func (p passedOn) Unwrap() http.ResponseWriter { return p.ResponseWriter }
 
 // breakAll breaks all connections there are.
 func (m *middle) breakAll() {
@@ -203,6 +221,12 @@ func TestEventSourceReconnects(t *testing.T) {
 	if first.Get("Accept") != "text/event-stream" || first.Get("Origin") != origin || first["Last-Event-Id"] != nil || !strings.HasPrefix(first.Get("Cache-Control"), "no-") {
 		t.Errorf("the first request has %v", first)
 	}
+	kafkatest.Eventually(t, patience, func() error {
+		if m.passed.Load() == 0 {
+			return errors.New("no id came")
+		}
+		return nil
+	})
 	m.breakAll() // nothing was seen but an id alone
 	if got := reconnected(2).Get("Last-Event-Id"); !strings.HasPrefix(got, "p1.") {
 		t.Errorf("after an id alone it sends %q", got)
@@ -210,10 +234,11 @@ func TestEventSourceReconnects(t *testing.T) {
 	numbers.write(t, 3)
 	shown(3)
 	m.breakAll()
-	numbers.write(t, 2) // while it is away, or not
+	third := reconnected(3)
+	numbers.write(t, 2)
 	shown(5)
 	ids := evaluate[[]string](t, tab, "ids")
-	if got := reconnected(3).Get("Last-Event-Id"); got != ids[2] {
+	if got := third.Get("Last-Event-Id"); got != ids[2] {
 		t.Errorf("after record 2, whose id is %q, it sends %q", ids[2], got)
 	}
 	if diff := cmp.Diff([]int{0, 1, 2, 3, 4}, evaluate[[]int](t, tab, "seen")); diff != "" {

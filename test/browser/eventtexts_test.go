@@ -63,7 +63,7 @@ func TestEventSourceGetsAnyText(t *testing.T) {
 		ids := map[string]bool{}
 		for i, text := range texts {
 			if diff := cmp.Diff([]string{"message", lines(text)}, heard[i][:2]); diff != "" {
-				t.Errorf("%s, text %d: want (-), got (+):\n%.2000s", who, i, diff)
+				t.Errorf("%s, text %d: want (-), got (+):\n%.300s", who, i, diff)
 			}
 			ids[heard[i][2]] = true
 		}
