@@ -3,6 +3,7 @@ package httpapi_test
 import (
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -25,7 +26,7 @@ type eventParser struct {
 // parseEvents reads a whole stream.
 func parseEvents(text string) *eventParser {
 	p := &eventParser{}
-	text = strings.ToValidUTF8(text, "\uFFFD")
+	text = decodeUTF8(text)
 	text = strings.TrimPrefix(text, "\uFEFF")
 	text = strings.ReplaceAll(text, "\r\n", "\n")
 	text = strings.ReplaceAll(text, "\r", "\n")
@@ -38,6 +39,50 @@ func parseEvents(text string) *eventParser {
 		text = rest
 	}
 	return p
+}
+
+// decodeUTF8 is the Encoding standard's: of ill-formed text each longest part
+// that could have begun a character is one U+FFFD.
+func decodeUTF8(text string) string {
+	var b strings.Builder
+	for text != "" {
+		r, size := utf8.DecodeRuneInString(text)
+		if r == utf8.RuneError && size == 1 {
+			size = illFormed(text)
+		}
+		b.WriteRune(r)
+		text = text[size:]
+	}
+	return b.String()
+}
+
+// illFormed gives the length of the ill-formed part that text begins with.
+func illFormed(text string) int {
+	first, low, high, more := text[0], byte(0x80), byte(0xbf), 0
+	switch {
+	case 0xc2 <= first && first <= 0xdf:
+		more = 1
+	case 0xe0 <= first && first <= 0xef:
+		more = 2
+	case 0xf0 <= first && first <= 0xf4:
+		more = 3
+	}
+	switch first { // overlong, surrogates, beyond Unicode
+	case 0xe0:
+		low = 0xa0
+	case 0xed:
+		high = 0x9f
+	case 0xf0:
+		low = 0x90
+	case 0xf4:
+		high = 0x8f
+	}
+	n := 1
+	for n <= more && n < len(text) && low <= text[n] && text[n] <= high {
+		low, high = 0x80, 0xbf
+		n++
+	}
+	return n
 }
 
 func (p *eventParser) line(line string) {
@@ -64,7 +109,7 @@ func (p *eventParser) field(name, value string) {
 			p.id = value
 		}
 	case "retry":
-		if strings.Trim(value, "0123456789") == "" {
+		if value != "" && strings.Trim(value, "0123456789") == "" {
 			p.retry = value
 		}
 	}

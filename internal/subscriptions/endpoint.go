@@ -71,7 +71,7 @@ func (r *request) readEndpoint(o *object) {
 
 func (o *object) badSecret() {
 	if !o.asIs("secret") {
-		o.bad("secret", "is %q and the base64 of %d to %d random bytes; leave it out to be given one", secretMark, minSecret, maxSecret)
+		o.bad("secret", "is %q and the base64, with its padding, of %d to %d random bytes; leave it out to be given one", secretMark, minSecret, maxSecret)
 	}
 }
 

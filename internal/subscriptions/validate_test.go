@@ -90,6 +90,8 @@ func TestRules(t *testing.T) {
 		"secret":               {`{"streams":"a*","endpoint":{"url":"https://a.example","secret":"topsecret"}}`, []string{"#/endpoint/secret"}},
 		"secret too short":     {`{"streams":"a*","endpoint":{"url":"https://a.example","secret":"` + secretOf(23) + `"}}`, []string{"#/endpoint/secret"}},
 		"secret too long":      {`{"streams":"a*","endpoint":{"url":"https://a.example","secret":"` + secretOf(65) + `"}}`, []string{"#/endpoint/secret"}},
+		"secret unpadded":      {`{"streams":"a*","endpoint":{"url":"https://a.example","secret":"` + strings.TrimRight(secretOf(25), "=") + `"}}`, []string{"#/endpoint/secret"}},
+		"secret for URLs":      {`{"streams":"a*","endpoint":{"url":"https://a.example","secret":"whsec_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_-_"}}`, []string{"#/endpoint/secret"}},
 		"secret no text":       {`{"streams":"a*","endpoint":{"url":"https://a.example","secret":5}}`, []string{"#/endpoint/secret"}},
 		"all at once":          {`{"id":"_","streams":"","endpoint":{"url":"https://10.0.0.1/"},"timeout":0,"nope":1}`, []string{"#/dead_letter", "#/endpoint/url", "#/id", "#/nope", "#/streams", "#/timeout"}},
 	} {

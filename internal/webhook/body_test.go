@@ -45,6 +45,37 @@ func publishedAs(contentType string) stream.Record {
 	return r
 }
 
+// whole is a record in the structured mode of CloudEvents' Kafka binding.
+func whole(event string) stream.Record {
+	return stream.Record{
+		Stream: "s", Offset: 7, Value: []byte(event), Data: []byte(event),
+		Headers: []stream.Header{{Name: "content-type", Value: []byte("application/CloudEvents+JSON; charset=UTF-8")}},
+	}
+}
+
+// wrapped are the headers of the event that is made of a record which is none.
+var wrapped = map[string]string{
+	"Ce-Specversion": "1.0", "Ce-Id": "AAAAAAAAQACAAAAAAAAAAA-0-7", "Ce-Source": "/streams/s", "Ce-Type": "sluice.record", "Ce-Sluicepartition": "0", "Ce-Sluiceoffset": "7",
+}
+
+var ofShop = map[string]string{
+	"Ce-Specversion": "1.0", "Ce-Id": "a%25b%20%C3%A9", "Ce-Source": "/shop", "Ce-Type": "sold", "Ce-N": "-5", "Ce-On": "true",
+}
+
+// withHeaders is an event, with headers more.
+func withHeaders(headers ...stream.Header) stream.Record {
+	r := order()
+	r.Headers = append([]stream.Header{
+		{Name: "ce_specversion", Value: []byte("1.0")},
+		{Name: "ce_id", Value: []byte("1")},
+		{Name: "ce_source", Value: []byte("/shop")},
+		{Name: "ce_type", Value: []byte("sold")},
+	}, headers...)
+	return r
+}
+
+const shopEvent = `{"specversion":"1.0","id":"a%b \u00e9","source":"/shop","type":"sold","n":-5,"on":true,"off":null`
+
 func TestBodies(t *testing.T) {
 	s, _ := newSender(t, nil)
 	r := newReceiver(t, nil, nil)
@@ -78,7 +109,21 @@ func TestBodies(t *testing.T) {
 		"event, as published": {stream.ViewCloudEvents, 1, []stream.Record{published()}, "application/vnd.shop+json", `{"n": 1}`, map[string]string{
 			"Ce-Specversion": "1.0", "Ce-Id": "a%25b%20%C3%A9", "Ce-Source": "/shop", "Ce-Type": "sold",
 		}},
-		"structured": {stream.ViewCloudEventsStructured, 1, nil, "application/cloudevents+json", orderEvent, nil},
+		"event, with an empty extension": {stream.ViewCloudEvents, 1, []stream.Record{withHeaders(stream.Header{Name: "ce_ext", Value: []byte{}}, stream.Header{Name: "ce_subject", Value: []byte{}}, stream.Header{Name: "ce_none"})}, "application/json", `{"n": 1}`, map[string]string{
+			"Ce-Specversion": "1.0", "Ce-Id": "1", "Ce-Source": "/shop", "Ce-Type": "sold", "Ce-Ext": "",
+		}},
+		"event, stored whole":        {stream.ViewCloudEvents, 1, []stream.Record{whole(shopEvent + `,"data":{"n": 1}}`)}, "application/json", `{"n": 1}`, ofShop},
+		"event, whole, text":         {stream.ViewCloudEvents, 1, []stream.Record{whole(shopEvent + `,"datacontenttype":"text/xml","data":"<a b=\"c\"/>"}`)}, "text/xml", `<a b="c"/>`, ofShop},
+		"event, whole, bytes":        {stream.ViewCloudEvents, 1, []stream.Record{whole(shopEvent + `,"datacontenttype":"image/png","data_base64":"/wA="}`)}, "image/png", "\xff\x00", ofShop},
+		"event, whole, without data": {stream.ViewCloudEvents, 1, []stream.Record{whole(shopEvent + `}`)}, "", "", ofShop},
+		"event, whole, data twice":   {stream.ViewCloudEvents, 1, []stream.Record{whole(shopEvent + `,"data":1,"data_base64":"/wA="}`)}, "application/json", shopEvent + `,"data":1,"data_base64":"/wA="}`, wrapped},
+		"event, whole, no base64":    {stream.ViewCloudEvents, 1, []stream.Record{whole(shopEvent + `,"data_base64":7}`)}, "application/json", shopEvent + `,"data_base64":7}`, wrapped},
+		"event, whole, a name twice": {stream.ViewCloudEvents, 1, []stream.Record{whole(shopEvent + `,"n":1}`)}, "application/json", shopEvent + `,"n":1}`, wrapped},
+		"event, whole, no attribute": {stream.ViewCloudEvents, 1, []stream.Record{whole(shopEvent + `,"o":{}}`)}, "application/json", shopEvent + `,"o":{}}`, wrapped},
+		"event, whole, no event":     {stream.ViewCloudEvents, 1, []stream.Record{whole(`{"id":"1"}`)}, "application/json", `{"id":"1"}`, wrapped},
+		"event, whole, an array":     {stream.ViewCloudEvents, 1, []stream.Record{whole(`[]`)}, "application/json", `[]`, wrapped},
+		"structured, stored whole":   {stream.ViewCloudEventsStructured, 1, []stream.Record{whole(shopEvent + ` , "data":{"n": 1}}`)}, "application/cloudevents+json", shopEvent + ` , "data":{"n": 1}}`, nil},
+		"structured":                 {stream.ViewCloudEventsStructured, 1, nil, "application/cloudevents+json", orderEvent, nil},
 		"structured, as published": {
 			stream.ViewCloudEventsStructured, 1,
 			[]stream.Record{published()},

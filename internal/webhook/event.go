@@ -31,13 +31,17 @@ type event struct {
 	attributes  []attribute // datacontenttype is not among them
 	contentType string      // "": there is no data
 	data        []byte
-	isJSON      bool // data is JSON, and meant so
+	isJSON      bool   // data is JSON, and meant so
+	whole       []byte // the event as JSON, where it was stored so
 }
 
-// eventOf gives the event that was published as the record, as it was, or makes
+// eventOf gives the event that was stored as the record, as it was, or makes
 // one of any other record: its source is the stream, its id the topic's,
 // partition and offset, so the same record is the same event for everybody.
 func eventOf(rec *stream.Record, topicID string) *event {
+	if e := structured(rec); e != nil {
+		return e
+	}
 	e := &event{data: rec.Value, contentType: typeBytes}
 	switch {
 	case rec.Data != nil:
@@ -78,18 +82,16 @@ func eventOf(rec *stream.Record, topicID string) *event {
 func (e *event) published(headers []stream.Header) bool {
 	contentType := ""
 	for _, h := range headers {
-		if name, found := strings.CutPrefix(h.Name, eventPrefix); found && isAttribute(name) && name != attrContentType {
-			e.add(name, string(h.Value))
+		if name, found := strings.CutPrefix(h.Name, eventPrefix); found && isAttribute(name) && name != attrContentType && h.Value != nil {
+			e.keep(name, string(h.Value))
 		}
 		if h.Name == eventType && isHeaderText(h.Value) {
 			contentType = string(h.Value)
 		}
 	}
-	for _, name := range []string{"specversion", "id", "source", "type"} {
-		if !slices.ContainsFunc(e.attributes, func(a attribute) bool { return a.name == name }) {
-			e.attributes = nil
-			return false
-		}
+	if !e.complete() {
+		e.attributes = nil
+		return false
 	}
 	if contentType != "" && e.contentType != "" {
 		e.contentType, e.isJSON = contentType, e.isJSON && isJSONType(contentType)
@@ -97,11 +99,28 @@ func (e *event) published(headers []stream.Header) bool {
 	return true
 }
 
-// add adds an attribute that is not there yet, if CloudEvents can carry the
-// value.
+// complete says whether the attributes are there that every event has.
+func (e *event) complete() bool {
+	for _, name := range []string{"specversion", "id", "source", "type"} {
+		if i := slices.IndexFunc(e.attributes, func(a attribute) bool { return a.name == name }); i < 0 || e.attributes[i].value == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// add adds an attribute of the gateway's, if there is a value.
 func (e *event) add(name, value string) {
+	if value != "" {
+		e.keep(name, value)
+	}
+}
+
+// keep adds an attribute that is not there yet, if CloudEvents can carry the
+// value. Only extensions may be empty.
+func (e *event) keep(name, value string) {
 	has := slices.ContainsFunc(e.attributes, func(a attribute) bool { return a.name == name })
-	if !has && value != "" && isAttributeText(value) {
+	if !has && (value != "" || isExtension(name)) && isAttributeText(value) {
 		e.attributes = append(e.attributes, attribute{name, value})
 	}
 }
@@ -120,6 +139,9 @@ func (e *event) binary(h http.Header) []byte {
 
 // appendTo appends the event in structured mode, as JSON.
 func (e *event) appendTo(b []byte) []byte {
+	if e.whole != nil {
+		return append(b, e.whole...)
+	}
 	b = append(b, '{')
 	for _, a := range e.attributes {
 		b = appendMember(b, a.name, a.value)
@@ -159,6 +181,16 @@ func percentEncode(s string) string {
 		b = append(b, c)
 	}
 	return string(b)
+}
+
+// isExtension says whether an attribute is none of those that CloudEvents
+// defines.
+func isExtension(name string) bool {
+	switch name {
+	case "specversion", "id", "source", "type", "subject", "time", "dataschema", "partitionkey":
+		return false
+	}
+	return true
 }
 
 // isAttribute says whether s can name an attribute.

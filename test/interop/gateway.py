@@ -59,7 +59,7 @@ class Gateway:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                env={**os.environ, "SLUICE_LOG_STREAM": LOG_STREAM},
+                env={**os.environ, "SLUICE_LOG_STREAM": LOG_STREAM, "SLUICE_WEBHOOKS_ALLOW_NETWORKS": "127.0.0.0/8"},
                 start_new_session=True,  # signals to the tests' group are not for it: it is stopped in order
             )
         try:
