@@ -205,6 +205,9 @@ def variants(path, parameters, plain):
             for text in TEXTS:
                 yield plain.with_query(f"{name}={text}"), False
             yield plain.with_query(f"{name}=1&{name}=2"), True
+            if p["schema"].get("type") in ("boolean", "integer"):
+                yield plain.with_query(f"{name}="), True
+                yield plain.with_query(f"{name}=yes"), True
         else:
             for text in ("", "\xff", "\x80\x81", '"', ",", LONG, "-1", "é"):
                 yield plain.with_header(name, text), False
@@ -214,7 +217,7 @@ def variants(path, parameters, plain):
         yield plain.with_query(query), False
     for name, value in ODD_HEADERS:
         if not (name == "Authorization" and seed.TOKEN):
-            yield plain.with_header(name, value), name in ("Host", "Origin") and plain.method != "GET"
+            yield plain.with_header(name, value), plain.method != "GET" and (name == "Origin" or name == "Host" and not seed.TOKEN)
     if plain.body is None:
         yield plain.but(body=b"{}"), False
         return
