@@ -25,28 +25,46 @@ LONG = "a" * 5000
 
 # Texts for a part of the path or a parameter, escaped. Nothing is called so.
 TEXTS = [
-    "%00", "a%00b", "%2F", "..%2F..%2Fetc%2Fpasswd", "%2e%2e", "%FF", "%C0%AF", "%ED%A0%80", "%0D%0AX:%20y", "%25", "%2500",
-    "%F0%9F%92%A9", "%E2%80%AE", "a%20b", "%3Cscript%3E", "%22", "%5C", "__proto__", "_sluice.schemas", "-1", "1e3", "0x10",
+    "%00", "a%00b", "%2F", "..%2F..%2Fetc%2Fpasswd", "%2e%2e", "%FF", "%C0%AF", "%ED%A0%80", "%0D%0AX:%20y",
+    "%25", "%2500",
+    "%F0%9F%92%A9", "%E2%80%AE", "a%20b", "%3Cscript%3E", "%22", "%5C", "__proto__", "_sluice.schemas",
+    "-1", "1e3", "0x10",
     "99999999999999999999", "NaN", "%2B1", "%5B", "%5Ba-", LONG,
 ]
 METHODS = ["OPTIONS", "TRACE", "PATCH", "PROPFIND", "get", "PUT", "POST", "DELETE"]
-ACCEPTS = ["text/html", "image/png", "*/*;q=0", "application/json;q=0, */*;q=0.1", "application/x-ndjson", ";", "text/event-stream", ","]
-TYPES = ["text/html", "application/xml", "multipart/form-data", "garbage", ";", "application/json; charset=utf-16", "application/json;;", "a/b/c"]
+ACCEPTS = [
+    "text/html", "image/png", "*/*;q=0", "application/json;q=0, */*;q=0.1", "application/x-ndjson", ";",
+    "text/event-stream", ",",
+]
+TYPES = [
+    "text/html", "application/xml", "multipart/form-data", "garbage", ";", "application/json; charset=utf-16",
+    "application/json;;", "a/b/c",
+]
 CODINGS = ["br", "gzip", "zstd", "gzip, zstd", "chunked", "\xff", ","]
 BODIES = [  # none is a JSON text of UTF-8
-    b"", b"{", b"{]", b'{"a":1}}', b"nul", b"\x00", b'"\xff"', b'"\xed\xa0\x80"', b'"\x00"', b"\xff\xfe{\x00}\x00", b"01", b"+1", b"NaN",
+    b"", b"{", b"{]", b'{"a":1}}', b"nul", b"\x00", b'"\xff"', b'"\xed\xa0\x80"', b'"\x00"',
+    b"\xff\xfe{\x00}\x00", b"01", b"+1", b"NaN",
     b'{"a":1,"a":2}', b'"\\ud800"', b'"\\x"', b"'a'", b"[" * 200_000, b'{"a":' * 50_000, b"1 2", b"\x1f\x8b",
 ]
-ODD_BODIES = [b"null", b"[]", b"{}", b"1e400", b"-0", b'"\\u0000"', b'{"":{}}', b"9" * 500, b'{"__proto__":null}', b" \n\t1", b'{"a":"%s"}' % (b"x" * 70_000)]
+ODD_BODIES = [
+    b"null", b"[]", b"{}", b"1e400", b"-0", b'"\\u0000"', b'{"":{}}', b"9" * 500,
+    b'{"__proto__":null}', b" \n\t1", b'{"a":"%s"}' % (b"x" * 70_000),
+]
 ODD_HEADERS = [
-    ("X-Request-Id", '\xff"{'), ("Host", "evil.example"), ("Origin", "https://evil.example"), ("Range", "bytes=0-0"), ("Range", "bytes=9999999-"),
-    ("Cookie", "\xff=;;"), ("Authorization", "Bearer"), ("Authorization", "Basic !"), ("Upgrade", "h2c"), ("If-None-Match", "W/"),
-    ("If-Modified-Since", "never"), ("Forwarded", "for=;"), ("X-Forwarded-For", "::::"), ("Prefer", ";;=,"), ("traceparent", "\xff"),
+    ("X-Request-Id", '\xff"{'), ("Host", "evil.example"), ("Origin", "https://evil.example"),
+    ("Range", "bytes=0-0"), ("Range", "bytes=9999999-"), ("If-Match", '"x"'),
+    ("Cookie", "\xff=;;"), ("Authorization", "Bearer"), ("Authorization", "Basic !"),
+    ("Upgrade", "h2c"), ("If-None-Match", "W/"),
+    ("If-Modified-Since", "never"), ("Forwarded", "for=;"), ("X-Forwarded-For", "::::"), ("Prefer", ";;=,"),
+    ("traceparent", "\xff"),
 ]
 MALFORMED = [
-    b"GET\r\n\r\n", b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"\x00\x01\x02\r\n\r\n", b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
-    b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\na b: c\r\n\r\n",
-    b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: \x7f\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: more\r\n\r\n",
+    b"GET\r\n\r\n", b"GET / HTTP/9.9\r\nHost: x\r\n\r\n", b"\x00\x01\x02\r\n\r\n",
+    b"GET /%zz HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n", b"GET / HTTP/1.1\r\nHost: localhost\r\nHost: b\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\na b: c\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nX-Request-Id: \x7f\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: localhost\r\nExpect: more\r\n\r\n",
     b"POST /streams/plain HTTP/1.1\r\nHost: localhost\r\nContent-Length: -1\r\n\r\n",
     b"POST /streams/plain HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n1",
     b"POST /streams/plain HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked, gzip\r\n\r\n",
@@ -143,11 +161,12 @@ class Checker:
     def problem(self, request, answer):
         try:
             problem = json.loads(answer.body)
-            fine = problem["type"].startswith("/problems/") and problem["title"] and problem["status"] == answer.status and problem["detail"]
+            named = problem["type"].startswith("/problems/") and problem["title"] and problem["detail"]
+            fine = named and problem["status"] == answer.status
         except (ValueError, LookupError, AttributeError, TypeError):
             fine = False
         if not fine or answer.type != "application/problem+json":
-            self.fail(request, f"answered {answer.status} with what is no problem: {answer.type} {answer.body[:300]}")
+            self.fail(request, f"answered {answer.status}, which is no problem: {answer.type} {answer.body[:300]}")
 
     def fail(self, request, what):
         self.failures += 1
@@ -169,14 +188,15 @@ def operations(description):
     for path, item in description["paths"].items():
         for method in item.keys() & {"get", "put", "post", "delete"}:
             operation = item[method]
-            operation["responses"] = {status: resolve(description, r) for status, r in operation["responses"].items()}
+            operation["responses"] = {s: resolve(description, r) for s, r in operation["responses"].items()}
             operation["methods"] = sorted(item.keys() & {"get", "put", "post", "delete"})
             parameters = [resolve(description, p) for p in item.get("parameters", []) + operation.get("parameters", [])]
             values = {p["name"]: p.get("example", "1") for p in parameters if p["in"] == "path"}
             if method == "delete":
                 values = {name: "0" if str(value).isdigit() else "absent" for name, value in values.items()}
             plain = re.sub(r"\{(\w+)\}", lambda name: quote(str(values[name[1]])), path)
-            query = [f"{p['name']}={quote(str(p['example']))}" for p in parameters if p["in"] == "query" and p.get("required")]
+            needed = [p for p in parameters if p["in"] == "query" and p.get("required")]
+            query = "&".join(f"{p['name']}={quote(str(p['example']))}" for p in needed)
             body, headers = None, []
             for media, content in list(operation.get("requestBody", {}).get("content", {}).items())[:1]:
                 example = content.get("example", {"streams": "orders.*", "endpoint": {"url": seed.RECEIVER}})
@@ -184,7 +204,8 @@ def operations(description):
                 for shown, real in known.items():
                     text = text.replace(shown, real)
                 body, headers = text.encode(), [("Content-Type", media)]
-            yield path, parameters, Request(operation, method.upper(), plain + ("?" + "&".join(query) if query else ""), headers, body)
+            target = plain + ("?" + query if query else "")
+            yield path, parameters, Request(operation, method.upper(), target, headers, body)
 
 
 def variants(path, parameters, plain):
@@ -217,7 +238,8 @@ def variants(path, parameters, plain):
         yield plain.with_query(query), False
     for name, value in ODD_HEADERS:
         if not (name == "Authorization" and seed.TOKEN):
-            yield plain.with_header(name, value), plain.method != "GET" and (name == "Origin" or name == "Host" and not seed.TOKEN)
+            foreign = name == "Origin" or name == "Host" and not seed.TOKEN
+            yield plain.with_header(name, value), foreign and plain.method != "GET"
     if plain.body is None:
         yield plain.but(body=b"{}"), False
         return
@@ -234,19 +256,22 @@ def variants(path, parameters, plain):
 
 def methods(checker, path, request):
     """What the path does not have is refused, with what it has; HEAD answers as GET does."""
-    allowed = sorted(method.upper() for method in request.operation["methods"]) + ["HEAD"] * ("get" in request.operation["methods"])
+    has = request.operation["methods"]
+    allowed = [method.upper() for method in has] + ["HEAD"] * ("get" in has)
     for method in METHODS:
         if method in allowed:
             continue
         answer = checker.check(request.but(method=method, body=None, headers=[]))
-        if answer and answer.status == 405 and sorted(re.split(", *", answer.headers["Allow"] or "")) != sorted(allowed):
-            checker.fail(request.but(method=method), f"allows {answer.headers['Allow']}, and the description has {allowed}")
+        named = re.split(", *", answer.headers["Allow"] or "") if answer else []
+        if answer and answer.status == 405 and sorted(named) != sorted(allowed):
+            checker.fail(request.but(method=method), f"allows {named}, and the description has {allowed}")
         if answer and answer.status not in (405, 403):
             checker.fail(request.but(method=method), f"answered {answer.status} for a method that it does not have")
     if request.method == "GET":
         got, head = checker.check(request), checker.check(request.but(method="HEAD"))
         if got and head and (got.status, got.type) != (head.status, head.type):
-            checker.fail(request.but(method="HEAD"), f"answers {head.status} {head.type}, and GET {got.status} {got.type}")
+            what = f"answers {head.status} {head.type}, and GET {got.status} {got.type}"
+            checker.fail(request.but(method="HEAD"), what)
 
 
 def main():

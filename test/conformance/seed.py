@@ -15,7 +15,11 @@ TOKEN = os.environ.get("CONFORMANCE_TOKEN")
 # Nobody listens there: deliveries fail at once.
 RECEIVER = "http://127.0.0.1:1/hooks"
 
-ORDER = {"type": "object", "required": ["id"], "properties": {"id": {"type": "integer"}, "total": {"type": "number", "minimum": 0}}}
+ORDER = {
+    "type": "object",
+    "required": ["id"],
+    "properties": {"id": {"type": "integer"}, "total": {"type": "number", "minimum": 0}},
+}
 
 
 def call(method, path, body=None, content_type="application/json"):
@@ -51,7 +55,8 @@ def seed():
         for number in range(2):
             call("POST", f"/streams/orders.eu?key=k{number}&partition={partition}", {"id": number, "total": 12.5})
     call("POST", "/streams/plain?key=k1", ["free"])
-    call("PUT", "/subscriptions/billing", {"streams": "orders.*", "group": "hooks.billing", "endpoint": {"url": RECEIVER}})
+    hook = {"streams": "orders.*", "group": "hooks.billing", "endpoint": {"url": RECEIVER}}
+    call("PUT", "/subscriptions/billing", hook)
     call("PUT", "/subscriptions/paused", {"streams": "plain", "endpoint": {"url": RECEIVER}, "state": "paused"})
     for group in ("billing", "shop.readers"):
         call("POST", f"/groups/{group}/position", {"from": "earliest", "streams": "orders.eu"})
