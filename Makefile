@@ -48,6 +48,10 @@ test-kafka: ## Run the tests against a real Kafka; fail if anything is skipped
 test-interop: ## Run Python's Kafka clients against the gateway, on a real Kafka
 	@scripts/with-kafka test/interop/run
 
+.PHONY: test-api
+test-api: ## Hold a gateway's answers against api/openapi.yaml, with made-up requests
+	@test/conformance/run
+
 .PHONY: test-cluster
 test-cluster: ## Run the tests that need three brokers, of a real Kafka
 	@scripts/with-kafka3 go run ./scripts/gotest -race -count=1 -p=1 -tags=cluster -run=TestCluster ./internal/kafka ./cmd/gateway

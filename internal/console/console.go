@@ -80,7 +80,8 @@ func newFile(name string, content []byte) file {
 // says false, and has answered nothing, where there is no such file.
 //
 // Browsers may keep a file and have to ask whether it is still the same one:
-// after an upgrade of the gateway no page is made of files of two versions.
+// after an upgrade of the gateway no page is made of files of two versions. For
+// the same reason parts are not served, and no other conditions are taken.
 func (c *Console) ServeFile(w http.ResponseWriter, r *http.Request, name string) bool {
 	if name == "" {
 		name = page
@@ -96,6 +97,9 @@ func (c *Console) ServeFile(w http.ResponseWriter, r *http.Request, name string)
 	h.Set("Content-Security-Policy", policy)
 	h.Set("Cross-Origin-Opener-Policy", "same-origin")
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+	for _, header := range []string{"Range", "If-Range", "If-Match"} {
+		r.Header.Del(header)
+	}
 	http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(f.content))
 	return true
 }

@@ -44,6 +44,23 @@ func sources(t *testing.T) map[string]string {
 	return files
 }
 
+// Whole files are answered whatever else is asked for: a part, or under
+// conditions that the description does not have.
+func TestFilesAreWhole(t *testing.T) {
+	c, err := console.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for header, value := range map[string]string{"Range": "bytes=9999999-", "If-Match": `"other"`} {
+		w, r := httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/console/style.css", nil)
+		r.Header.Set(header, value)
+		c.ServeFile(w, r, "style.css")
+		if w.Code != http.StatusOK || w.Body.String() != sources(t)["style.css"] {
+			t.Errorf("%s: %s: answered %d with %d bytes", header, value, w.Code, w.Body.Len())
+		}
+	}
+}
+
 func TestEveryFileIsServed(t *testing.T) {
 	types := map[string]string{
 		".html": "text/html; charset=utf-8", ".css": "text/css; charset=utf-8",

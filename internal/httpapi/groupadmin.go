@@ -104,12 +104,9 @@ func (a *api) deleteGroupOffsets(w http.ResponseWriter, r *http.Request) error {
 
 // moveGroup sets where a group goes on.
 func (a *api) moveGroup(w http.ResponseWriter, r *http.Request) error {
-	var try string
-	if err := readQuery(r, func(_, value string) { try = value }, "validate_only"); err != nil {
+	try, err := readTrial(r)
+	if err != nil {
 		return err
-	}
-	if try != "" && try != "true" && try != "false" {
-		return badParameter("validate_only", "is true or false")
 	}
 	id, err := groupID(r)
 	if err != nil {
@@ -123,7 +120,7 @@ func (a *api) moveGroup(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	move.Try = try == "true"
+	move.Try = try
 	places, err := a.GroupAdmin.Move(r.Context(), id, move)
 	if err != nil {
 		return err

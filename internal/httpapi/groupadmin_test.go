@@ -119,6 +119,7 @@ func TestGroupMovesThatCannotBeRead(t *testing.T) {
 		}
 	}
 	g.do(t, "POST /groups/g/position?validate_only=1", `{"from":"latest"}`, "Content-Type: application/json").wantProblem(t, stream.InvalidRequest, 400)
+	g.do(t, "POST /groups/g/position?validate_only=", `{"from":"latest"}`, "Content-Type: application/json").wantProblem(t, stream.InvalidRequest, 400)
 	g.do(t, "DELETE /groups/g/offsets", "").wantProblem(t, stream.InvalidRequest, 400)
 	g.do(t, "DELETE /groups/g/offsets?streams=", "").wantProblem(t, stream.InvalidRequest, 400)
 	g.do(t, "DELETE /groups/"+strings.Repeat("g", 250), "").wantProblem(t, stream.InvalidRequest, 400)

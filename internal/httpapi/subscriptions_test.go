@@ -191,6 +191,23 @@ func TestSecretIsShownOnce(t *testing.T) {
 	}
 }
 
+// A body that may be left out is refused all the same where it cannot be read:
+// who sent a secret must not be given another one.
+func TestOptionalBodyThatCannotBeRead(t *testing.T) {
+	g := newGateway(t, nil)
+	g.subs.act = func(request, _ string, _ []byte, _ stream.Condition) (*stream.Subscription, error) {
+		t.Errorf("%s was carried out", request)
+		return billing(t), nil
+	}
+	secret := `{"secret":"whsec_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3"}`
+	for _, header := range []string{"Content-Type: text/html", "Content-Encoding: br"} {
+		res := g.do(t, "POST /subscriptions/billing/secret", secret, header)
+		if res.StatusCode != http.StatusUnsupportedMediaType {
+			t.Errorf("%s: %d %s", header, res.StatusCode, res.body)
+		}
+	}
+}
+
 func TestConditions(t *testing.T) {
 	g := newGateway(t, nil)
 	var got stream.Condition

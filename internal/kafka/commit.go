@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"time"
 
@@ -31,8 +32,8 @@ const (
 // transaction need neither (KIP-447), so each commit is a transaction, which
 // suits groups with members and without. What it commits is not compared with
 // what was committed before: an offset may go backwards. Where the gateway may
-// not use transactional ids (ACL), the plain way is tried, which groups with
-// members refuse.
+// not use transactional ids (ACL), or librdkafka refuses the group's id, the
+// plain way is tried, which groups with members refuse.
 type Commits struct {
 	cluster *Cluster
 	topics  stream.Topics
@@ -81,14 +82,24 @@ func (c *Commits) Commit(ctx context.Context, group string, layouts []stream.Lay
 		return stream.Errorf(stream.Overloaded, "too many positions are being committed; try again a little later").Because(ctx.Err())
 	}
 	defer func() { c.turn <- struct{}{} }()
-	err = c.transaction(ctx, group, offsets)
+	return onGroup(group).of(commitError(ctx, c.either(ctx, group, offsets)))
+}
+
+// either commits in a transaction, or in the plain way where that cannot be.
+// librdkafka reads no metadata of groups whose id has other bytes than the
+// printable ones of ASCII.
+func (c *Commits) either(ctx context.Context, group string, offsets []ckafka.TopicPartition) error {
+	if strings.ContainsFunc(group, func(r rune) bool { return r < ' ' || r > '~' }) {
+		return c.plain(ctx, group, offsets, "the gateway can commit for such a group only if its id is of printable ASCII; read in one of another name")
+	}
+	err := c.transaction(ctx, group, offsets)
 	if err != nil {
 		c.cluster.metrics.failed(err)
 	}
 	if is(err, ckafka.ErrTransactionalIDAuthorizationFailed) {
-		err = c.plain(ctx, group, offsets)
+		return c.plain(ctx, group, offsets, "Kafka does not let the gateway commit in a transaction; ask who runs it for WRITE on transactional ids that begin with "+c.cluster.group)
 	}
-	return onGroup(group).of(commitError(ctx, err))
+	return err
 }
 
 // present leaves out the streams that were deleted, or made anew. librdkafka
@@ -222,8 +233,8 @@ func (c *Commits) giveUp() {
 }
 
 // plain commits as an administrator does, which Kafka allows while the group
-// has no members.
-func (c *Commits) plain(ctx context.Context, group string, offsets []ckafka.TopicPartition) error {
+// has no members; why says what else would do.
+func (c *Commits) plain(ctx context.Context, group string, offsets []ckafka.TopicPartition, why string) error {
 	ask := []ckafka.ConsumerGroupTopicPartitions{{Group: group, Partitions: offsets}}
 	r, err := use(c.cluster.handle, func() (ckafka.AlterConsumerGroupOffsetsResult, error) {
 		return c.cluster.handle.admin.AlterConsumerGroupOffsets(ctx, ask, ckafka.SetAdminRequestTimeout(callTimeout))
@@ -232,7 +243,7 @@ func (c *Commits) plain(ctx context.Context, group string, offsets []ckafka.Topi
 		err = partitionError(r.ConsumerGroupsTopicPartitions)
 	}
 	if is(err, ckafka.ErrUnknownMemberID) {
-		return stream.Errorf(stream.GroupActive, "the group has members, and Kafka does not let the gateway commit in a transaction; ask who runs it for WRITE on transactional ids that begin with %s", c.cluster.group).Because(err)
+		return stream.Errorf(stream.GroupActive, "the group has members, and %s", why).Because(err)
 	}
 	return err
 }

@@ -142,6 +142,26 @@ func TestCommitRefused(t *testing.T) {
 	})
 }
 
+// librdkafka names such a group in no transaction; it can be committed for all
+// the same while it has no members.
+func TestCommitForGroupBeyondASCII(t *testing.T) {
+	t.Parallel()
+	kafkatest.Each(t, func(t *testing.T, b *kafkatest.Broker) {
+		t.Parallel()
+		g := newTeam(t, b)
+		b.Topic(t, "foreign", 1, nil)
+		l := g.layouts("foreign")
+		cs, group := g.commits(), g.group+"-größe-💶"
+		if err := cs.Commit(t.Context(), group, l, at(l[0], 3)); err != nil {
+			t.Fatal(err)
+		}
+		got, err := cs.Committed(t.Context(), group)
+		if err != nil || len(got) != 1 || got[0].Offset != 3 {
+			t.Errorf("committed: got %v, %v", got, err)
+		}
+	})
+}
+
 // Where transactional ids are denied, groups without members can still be
 // committed for.
 func TestCommitWithoutTransactions(t *testing.T) {
