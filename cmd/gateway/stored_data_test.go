@@ -319,12 +319,12 @@ func (in *installation) events(t *testing.T, path string, n int, header ...strin
 	var id string
 	for lines := bufio.NewScanner(resp.Body); len(all) < n && lines.Scan(); {
 		field, value, _ := strings.Cut(lines.Text(), ": ")
-		switch {
-		case field == "id":
+		switch field {
+		case "id":
 			id = value
-		case field == "event":
+		case "event":
 			t.Fatalf("%s: an event %s", path, value)
-		case field == "data":
+		case "data":
 			var r struct {
 				Stream            string
 				Partition, Offset int64

@@ -15,7 +15,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 
-	"sluice/internal/embedded"
+	"sluice/internal/kafkatest"
 )
 
 var updateForms = flag.Bool("update-forms", false, "write the stored forms into testdata instead of comparing them")
@@ -76,14 +76,11 @@ type storedData struct {
 // openStored reads the data directory of a gateway that has ended.
 func openStored(t *testing.T, dir string) *storedData {
 	t.Helper()
-	broker, err := embedded.Start(embedded.Options{DataDir: dir, Upkeep: -1})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer broker.Close()
+	broker := kafkatest.EmbeddedOn(t, dir)
+	defer broker.Stop(t)
 	ctx, cancel := contextOf(t)
 	defer cancel()
-	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr()), kgo.ConsumeRegex(), kgo.ConsumeTopics(".*"),
+	client, err := kgo.NewClient(kgo.SeedBrokers(broker.Addr), kgo.ConsumeRegex(), kgo.ConsumeTopics(".*"),
 		kgo.ConsumeResetOffset(kgo.NewOffset().AtStart()))
 	if err != nil {
 		t.Fatal(err)
