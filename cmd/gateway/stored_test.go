@@ -2,13 +2,11 @@ package main_test
 
 import (
 	"archive/tar"
-	"bytes"
 	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -101,38 +99,6 @@ func readNotes(t *testing.T, fixture string) *notes {
 		t.Fatal(err)
 	}
 	return &n
-}
-
-// packStored writes a fixture. Files of the moment, such as the lock, are left
-// out.
-func packStored(t *testing.T, fixture, dir string, n *notes) {
-	t.Helper()
-	text, err := json.MarshalIndent(n, "", " ")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var packed bytes.Buffer
-	zipped := gzip.NewWriter(&packed)
-	archive := tar.NewWriter(zipped)
-	err = fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() || path == "lock" {
-			return err
-		}
-		content, err := os.ReadFile(filepath.Join(dir, path))
-		if err == nil {
-			err = archive.WriteHeader(&tar.Header{Name: path, Mode: 0o600, Size: int64(len(content))})
-		}
-		if err == nil {
-			_, err = archive.Write(content)
-		}
-		return err
-	})
-	err = errors.Join(err, archive.Close(), zipped.Close(), os.MkdirAll(fixture, 0o755),
-		os.WriteFile(filepath.Join(fixture, "data.tar.gz"), packed.Bytes(), 0o644),
-		os.WriteFile(filepath.Join(fixture, "notes.json"), append(text, '\n'), 0o644))
-	if err != nil {
-		t.Fatal(err)
-	}
 }
 
 // goOn holds a gateway that has just taken over against the notes of those who

@@ -3,11 +3,18 @@
 package main_test
 
 import (
+	"archive/tar"
+	"bytes"
+	"compress/gzip"
 	"context"
+	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -37,6 +44,38 @@ func TestMakeFixtures(t *testing.T) {
 	}
 	dir := t.TempDir()
 	packStored(t, *makeFixtures, dir, makeStored(t, previous(t), dir))
+}
+
+// packStored writes a fixture. Files of the moment, such as the lock, are left
+// out.
+func packStored(t *testing.T, fixture, dir string, n *notes) {
+	t.Helper()
+	text, err := json.MarshalIndent(n, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var packed bytes.Buffer
+	zipped := gzip.NewWriter(&packed)
+	archive := tar.NewWriter(zipped)
+	err = fs.WalkDir(os.DirFS(dir), ".", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || path == "lock" {
+			return err
+		}
+		content, err := os.ReadFile(filepath.Join(dir, path))
+		if err == nil {
+			err = archive.WriteHeader(&tar.Header{Name: path, Mode: 0o600, Size: int64(len(content))})
+		}
+		if err == nil {
+			_, err = archive.Write(content)
+		}
+		return err
+	})
+	err = errors.Join(err, archive.Close(), zipped.Close(), os.MkdirAll(fixture, 0o755),
+		os.WriteFile(filepath.Join(fixture, "data.tar.gz"), packed.Bytes(), 0o644),
+		os.WriteFile(filepath.Join(fixture, "notes.json"), append(text, '\n'), 0o644))
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // What this version has stored is read by the one before, which was put back,
