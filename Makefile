@@ -56,6 +56,10 @@ test-api: ## Hold a gateway's answers against api/openapi.yaml, with made-up req
 test-cluster: ## Run the tests that need three brokers, of a real Kafka
 	@scripts/with-kafka3 go run ./scripts/gotest -race -count=1 -p=1 -tags=cluster -run=TestCluster ./internal/kafka ./cmd/gateway
 
+.PHONY: test-upgrade
+test-upgrade: ## Run this version and the one before it after and beside each other
+	@SLUICE_PREVIOUS=$$(scripts/previous) scripts/with-kafka go run ./scripts/gotest -race -count=1 -p=1 -tags=upgrade -run=TestUpgrade ./cmd/gateway
+
 .PHONY: test-gssapi
 test-gssapi: ## Build with GSSAPI, and try it with a Kerberos realm and a real Kafka
 	@scripts/test-gssapi

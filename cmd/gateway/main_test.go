@@ -61,8 +61,14 @@ var listening = regexp.MustCompile(`"url":"(http://[^"]+)"`)
 // launch starts the program and waits until it says where it listens.
 func launch(t *testing.T, args ...string) *gateway {
 	t.Helper()
+	return launchProgram(t, binary, args...)
+}
+
+// launchProgram launches the program of another version.
+func launchProgram(t *testing.T, program string, args ...string) *gateway {
+	t.Helper()
 	g := &gateway{log: &kafkatest.Transcript{}, done: make(chan struct{})}
-	g.cmd = exec.Command(binary, append([]string{"--listen", "127.0.0.1:0"}, args...)...)
+	g.cmd = exec.Command(program, append([]string{"--listen", "127.0.0.1:0"}, args...)...)
 	g.cmd.Stdout, g.cmd.Stderr = g.log, g.log
 	g.cmd.Env = append(os.Environ(), "GORACE=halt_on_error=1 exitcode=66")
 	if err := g.cmd.Start(); err != nil {
@@ -112,7 +118,13 @@ func (g *gateway) signal(t *testing.T, s syscall.Signal) {
 // start runs a gateway on a broker and waits until it is ready.
 func start(t *testing.T, b *kafkatest.Broker, args ...string) *gateway {
 	t.Helper()
-	g := launch(t, append([]string{"--kafka-servers", b.Addr, "--topic-prefix", b.Prefix(), "--replication-factor", "1"}, args...)...)
+	return startProgram(t, binary, b, args...)
+}
+
+// startProgram starts the program of another version.
+func startProgram(t *testing.T, program string, b *kafkatest.Broker, args ...string) *gateway {
+	t.Helper()
+	g := launchProgram(t, program, append([]string{"--kafka-servers", b.Addr, "--topic-prefix", b.Prefix(), "--replication-factor", "1"}, args...)...)
 	g.awaitReady(t)
 	return g
 }

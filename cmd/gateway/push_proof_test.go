@@ -1,6 +1,7 @@
 package main_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ const shares = 32
 // pushFleet is the gateways of one test, by number; those that have ended too.
 type pushFleet struct {
 	broker   *kafkatest.Broker
+	program  string // of the gateways that are started; "": the one under test
 	ledger   *ledger
 	mu       sync.Mutex // for moves, which the ledger asks for
 	gateways []*gateway
@@ -47,7 +49,7 @@ func (f *pushFleet) start(t *testing.T) {
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	g := start(t, f.broker, "--config", config)
+	g := startProgram(t, cmp.Or(f.program, binary), f.broker, "--config", config)
 	f.mu.Lock()
 	f.gateways = append(f.gateways, g)
 	f.mu.Unlock()

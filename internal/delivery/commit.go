@@ -127,9 +127,9 @@ func (w *worker) offsets(all bool) ([]stream.GroupOffset, []*part) {
 			parts = append(parts, p)
 		}
 	}
-	if all { // how far a redrive came is written again too
+	if all { // how far a redrive came is written again too, once it is known in which topic that was
 		for id, o := range w.old {
-			if id.Stream == w.sub.DeadLetter {
+			if id.Stream == w.sub.DeadLetter && o.TopicID != "" {
 				offsets = append(offsets, o)
 			}
 		}

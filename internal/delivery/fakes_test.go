@@ -225,6 +225,9 @@ func (b *broker) Commit(_ context.Context, group string, os []stream.GroupOffset
 	if b.committed[group] == nil {
 		b.committed[group] = map[stream.Partition]stream.GroupOffset{}
 	}
+	if slices.ContainsFunc(os, func(o stream.GroupOffset) bool { return o.TopicID == "" }) {
+		return errors.New("the id of a topic is missing") // as kafka.Offsets says
+	}
 	for _, o := range os {
 		if b.onCommit != nil {
 			b.onCommit(group, o)

@@ -89,6 +89,7 @@ func TestReplay(t *testing.T) {
 
 func TestRedrive(t *testing.T) {
 	bubble(t, func(t *testing.T, w *world) {
+		kept := false // that is written again which says how far it came
 		w.broker.create("orders", 3)
 		w.broker.create("s.dead-letter", 1)
 		at := time.Now().UTC().Add(-time.Hour).Truncate(time.Millisecond)
@@ -126,10 +127,14 @@ func TestRedrive(t *testing.T) {
 			t.Errorf("committed %d", o.Offset)
 		}
 		e.Close()
+		w.broker.onCommit = func(_ string, o stream.GroupOffset) { kept = kept || o.Stream == "s.dead-letter" && o.Offset == 2 }
 		w.engine().Own(again)
-		pass(time.Minute)
+		pass(2 * time.Hour)
 		if len(w.deliveries()) != 2 {
 			t.Error("the redrive was carried out twice")
+		}
+		if !kept {
+			t.Error("Kafka will forget how far the redrive came, and it will be carried out again")
 		}
 	})
 }

@@ -154,7 +154,11 @@ func (w *worker) newRedrivePart(l stream.Layout, n int32) *part {
 		ok = false
 	}
 	if until < 0 || ok && at.Offset >= until {
-		return nil // rewritten as it is
+		if ok {
+			at.TopicID = l.TopicID // which Kafka does not tell
+			w.old[id] = at         // rewritten as it is
+		}
+		return nil
 	}
 	delete(w.old, id)
 	p := &part{id: id, layout: l, far: -1, tries: map[int64]try{}, redrive: true, until: until, dirty: true}

@@ -70,6 +70,18 @@ func Embedded(t testing.TB) *Broker {
 func EmbeddedWith(t testing.TB, o embedded.Options) *Broker {
 	t.Helper()
 	o.DataDir = t.TempDir()
+	return startEmbedded(t, o)
+}
+
+// EmbeddedOn is Embedded on the data directory that a broker has left. Nobody
+// else may use the directory until Stop, or the test's end.
+func EmbeddedOn(t testing.TB, dir string) *Broker {
+	t.Helper()
+	return startEmbedded(t, embedded.Options{DataDir: dir})
+}
+
+func startEmbedded(t testing.TB, o embedded.Options) *Broker {
+	t.Helper()
 	if o.Upkeep == 0 {
 		o.Upkeep = -1
 	}
