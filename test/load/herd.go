@@ -67,7 +67,7 @@ func herd(ctx context.Context, o options) error {
 // publisher shows in the time that it took. An attempt may have been stored
 // although nobody was told.
 func (h *herds) publish(ctx context.Context) {
-	const workers = 20
+	const workers = 100 // so that a slow broker does not look like a slow gateway
 	due := make(chan time.Time, 1<<20)
 	var all sync.WaitGroup
 	for range workers {
