@@ -13,9 +13,6 @@ import (
 	"sluice/test/bench/process"
 )
 
-// sparseRate is how many requests a second all connections make together.
-const sparseRate = 2000
-
 // server is one that connections are made to.
 type server struct {
 	name, addr string
@@ -26,6 +23,7 @@ type server struct {
 type crowd struct {
 	server
 
+	rate   int // requests a second, of all together
 	conns  []*conn
 	turns  []chan job
 	all    sync.WaitGroup
@@ -52,7 +50,7 @@ func connections(ctx context.Context, o options) error {
 	http.DefaultClient.CloseIdleConnections() // each of them counts
 	gate := server{"gateway", g.Addr, g.PID()}
 	few := min(64, o.connections)
-	if err := warmUp(ctx, gate, few, o.warm); err != nil {
+	if err := warmUp(ctx, gate, few, o); err != nil {
 		return err
 	}
 	print("| server | connections | requests/s | p50 ms | p99 ms | failed | RSS MB before | with them | KB each | descriptors | CPU, cores |")
@@ -60,13 +58,13 @@ func connections(ctx context.Context, o options) error {
 	p99 := map[string]float64{}
 	for _, n := range []int{few, o.connections} {
 		for _, s := range []server{{"bare", o.bare, o.barePID}, gate} {
-			if p99[s.name], err = measureCrowd(ctx, s, n, o.steady, n == o.connections && s == gate); err != nil {
+			if p99[s.name], err = measureCrowd(ctx, s, n, o); err != nil {
 				return fmt.Errorf("%s, %d connections: %w", s.name, n, err)
 			}
 		}
 	}
 	print("\nAt %d connections the gateway's p99 is %.1f times that of the bare server.\n", o.connections, p99["gateway"]/max(p99["bare"], 0.001))
-	if err := silent(ctx, gate, o.steady); err != nil {
+	if err := silent(ctx, gate, o); err != nil {
 		return err
 	}
 	print("Warnings and errors in the gateway's log: %d.", log.number())
@@ -74,22 +72,22 @@ func connections(ctx context.Context, o options) error {
 }
 
 // warmUp has some connections publish for a while.
-func warmUp(ctx context.Context, s server, n int, d time.Duration) error {
-	c, err := assemble(ctx, s, n)
+func warmUp(ctx context.Context, s server, n int, o options) error {
+	c, err := assemble(ctx, s, n, o.rate)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	c.publish(ctx, d)
+	c.publish(ctx, o.warm)
 	return nil
 }
 
 // assemble opens n connections, which publish once, and are kept.
-func assemble(ctx context.Context, s server, n int) (*crowd, error) {
-	c := &crowd{server: s}
+func assemble(ctx context.Context, s server, n, rate int) (*crowd, error) {
+	c := &crowd{server: s, rate: rate}
 	slots := make(chan struct{}, 100)
 	for i := range n {
-		one, turn := &conn{addr: s.addr, size: 512}, make(chan job, 64)
+		one, turn := &conn{addr: s.addr, size: 512}, make(chan job, 1024)
 		c.conns, c.turns = append(c.conns, one), append(c.turns, turn)
 		slots <- struct{}{}
 		c.all.Go(func() {
@@ -130,17 +128,16 @@ func (c *crowd) send(ctx context.Context, one *conn, j job) {
 
 // publish has the connections publish, one after the other, for a while.
 func (c *crowd) publish(ctx context.Context, d time.Duration) {
-	start := time.Now()
-	measure.Pace(ctx, sparseRate, int(sparseRate*d.Seconds()), func(i int) {
-		due := start.Add(time.Duration(i) * time.Second / sparseRate)
+	start, want := time.Now(), int(float64(c.rate)*d.Seconds())
+	measure.Pace(ctx, c.rate, want, func(i int) {
+		due := start.Add(time.Duration(i) * time.Second / time.Duration(c.rate))
 		select {
 		case c.turns[i%len(c.turns)] <- job{int64(i), due}:
 		default:
-			c.failed.Add(1) // 64 requests wait for their turn
+			c.failed.Add(1) // too many wait for their turn
 		}
 	})
-	want := int64(sparseRate * d.Seconds())
-	measure.Settle(ctx, want, patience, func() int64 { return int64(c.times.Count()) + c.failed.Load() })
+	measure.Settle(ctx, int64(want), patience, func() int64 { return int64(c.times.Count()) + c.failed.Load() })
 }
 
 func (c *crowd) close() {
@@ -155,15 +152,15 @@ func (c *crowd) close() {
 
 // measureCrowd prints what n connections to a server cost, and gives its p99.
 // At the limit it says what one more is told.
-func measureCrowd(ctx context.Context, s server, n int, d time.Duration, limit bool) (p99 float64, err error) {
+func measureCrowd(ctx context.Context, s server, n int, o options) (p99 float64, err error) {
 	before := process.Resident(s.pid)
-	c, err := assemble(ctx, s, n)
+	c, err := assemble(ctx, s, n, o.rate)
 	if err != nil {
 		return 0, err
 	}
 	defer c.close()
 	used, start := process.CPU(s.pid), time.Now()
-	c.publish(ctx, d)
+	c.publish(ctx, o.steady)
 	cores := (process.CPU(s.pid) - used).Seconds() / time.Since(start).Seconds()
 	with := process.Resident(s.pid)
 	p99 = c.times.Percentile(0.99)
@@ -172,8 +169,8 @@ func measureCrowd(ctx context.Context, s server, n int, d time.Duration, limit b
 	if c.failed.Load() > 0 {
 		return p99, fmt.Errorf("%d requests failed: %s", c.failed.Load(), c.why)
 	}
-	if limit {
-		defer func() { err = oneMore(ctx, s, n) }()
+	if n == o.connections && s.addr != o.bare {
+		return p99, oneMore(ctx, s, n)
 	}
 	return p99, nil
 }
@@ -192,7 +189,7 @@ func oneMore(ctx context.Context, s server, n int) error {
 
 // silent measures connections that publish beside such as send nothing, or
 // only a part, and how long the gateway keeps those.
-func silent(ctx context.Context, s server, d time.Duration) error {
+func silent(ctx context.Context, s server, o options) error {
 	const each = 500
 	parts := map[string]string{
 		"nothing at all":           "",
@@ -201,12 +198,12 @@ func silent(ctx context.Context, s server, d time.Duration) error {
 		"half a body of JSON":      "POST /streams/sparse HTTP/1.1\r\nHost: " + s.addr + "\r\nContent-Type: application/json\r\nContent-Length: 100\r\n\r\n{\"n\":",
 		"a line of NDJSON, no end": "POST /streams/sparse HTTP/1.1\r\nHost: " + s.addr + "\r\nContent-Type: application/x-ndjson\r\nContent-Length: 100\r\n\r\n{\"data\":",
 	}
-	c, err := assemble(ctx, s, 64)
+	c, err := assemble(ctx, s, 64, o.rate)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	c.publish(ctx, d)
+	c.publish(ctx, o.steady)
 	alone := fmt.Sprintf("p50 %.1f ms, p99 %.1f ms", c.times.Percentile(0.5), c.times.Percentile(0.99))
 	c.times.Reset()
 	held, start := map[string]*atomic.Int64{}, time.Now()
@@ -223,7 +220,7 @@ func silent(ctx context.Context, s server, d time.Duration) error {
 			all.Go(func() { hold(ctx, d, text, func() { last.Store(max(last.Load(), int64(time.Since(start)))) }) })
 		}
 	}
-	c.publish(ctx, d)
+	c.publish(ctx, o.steady)
 	print("With 64 connections alone: %s. With %d more that send nothing, or only a part of a request: p50 %.1f ms, p99 %.1f ms, %d failed.\n",
 		alone, each*len(parts), c.times.Percentile(0.5), c.times.Percentile(0.99), c.failed.Load())
 	all.Wait()

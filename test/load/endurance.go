@@ -134,8 +134,8 @@ func tell(minutes []minute) {
 // whole says whether all that was published is stored and came to everybody.
 func whole(ctx context.Context, o options, m *mix, f *audience, push *receiver, log *complaints) error {
 	var lost []string
-	check := func(what string, got, want int64) {
-		print("- %s: %d of %d", what, got, want)
+	check := func(what string, got, want int64) { // each is one line, also when it is as it must be
+		print("- %s: %d; it must be %d", what, got, want)
 		if got != want {
 			lost = append(lost, what)
 		}

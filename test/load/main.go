@@ -24,6 +24,7 @@ type options struct {
 	length      time.Duration // of the endurance's paced load
 	warm        time.Duration // before anything is measured
 	connections int           // how many keep-alive connections
+	rate        int           // requests a second of all of them
 	followers   int           // how many make a herd
 	steady      time.Duration // of each measurement with connections, and of the herd at rest
 }
@@ -48,6 +49,7 @@ func run(ctx context.Context, args []string) error {
 	flags.DurationVar(&o.length, "length", 30*time.Minute, "how long the paced load of the endurance lasts")
 	flags.DurationVar(&o.warm, "warm", time.Minute, "how long load goes before what is measured")
 	flags.IntVar(&o.connections, "connections", 10_000, "how many keep-alive connections")
+	flags.IntVar(&o.rate, "rate", 2000, "how many requests a second those make together")
 	flags.IntVar(&o.followers, "followers", 5000, "how many event streams make a herd")
 	flags.DurationVar(&o.steady, "steady", 30*time.Second, "how long each measurement with connections lasts, and the herd's rest")
 	if err := flags.Parse(args[1:]); err != nil {
