@@ -256,4 +256,3 @@ func hold(ctx context.Context, d net.Conn, text string, ended func()) {
 		}
 	}
 }
-

@@ -146,26 +146,6 @@ func (l *ledger) note(partition int, offset int64) error {
 	return nil
 }
 
-// has says whether an offset was noted.
-func (l *ledger) has(partition int, offset int64) bool {
-	word := int(offset / 64)
-	return word < len(l.seen[partition]) && l.seen[partition][word]&(1<<(offset%64)) != 0
-}
-
-// missing counts the offsets below the ends that were not noted.
-func (l *ledger) missing(ends [partitions]int64) (n int64) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	for p, end := range ends {
-		for o := range end {
-			if !l.has(p, o) {
-				n++
-			}
-		}
-	}
-	return n
-}
-
 // total gives how many offsets were noted, each counted once, and how often
 // one was noted again.
 func (l *ledger) total() (count, repeated int64) {
