@@ -55,15 +55,20 @@ func connections(ctx context.Context, o options) error {
 	}
 	print("| server | connections | requests/s | p50 ms | p99 ms | failed | RSS MB before | with them | KB each | descriptors | CPU, cores |")
 	print("|---|---|---|---|---|---|---|---|---|---|---|")
-	p99 := map[string]float64{}
+	p99 := map[server]map[int]float64{}
+	bare := server{"bare", o.bare, o.barePID}
 	for _, n := range []int{few, o.connections} {
-		for _, s := range []server{{"bare", o.bare, o.barePID}, gate} {
-			if p99[s.name], err = measureCrowd(ctx, s, n, o); err != nil {
+		for _, s := range []server{bare, gate} {
+			if p99[s] == nil {
+				p99[s] = map[int]float64{}
+			}
+			if p99[s][n], err = measureCrowd(ctx, s, n, o); err != nil {
 				return fmt.Errorf("%s, %d connections: %w", s.name, n, err)
 			}
 		}
 	}
-	print("\nAt %d connections the gateway's p99 is %.1f times that of the bare server.\n", o.connections, p99["gateway"]/max(p99["bare"], 0.001))
+	times := func(s server) float64 { return p99[s][o.connections] / max(p99[s][few], 0.001) }
+	print("\nWith %d connections instead of %d the p99 is %.1f times as long at the gateway, and %.1f times at the bare server.\n", o.connections, few, times(gate), times(bare))
 	if err := silent(ctx, gate, o); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -187,20 +188,13 @@ func (h *herds) restart(ctx context.Context, name string, end func() error) erro
 
 // histogram counts times by the second.
 func histogram(after []time.Duration) string {
-	var text string
-	counts := map[int]int{}
-	most := 0
-	for _, d := range after {
-		counts[int(d.Seconds())]++
-		most = max(most, int(d.Seconds()))
+	var counts []string
+	for s := 0; len(after) > 0; s++ { // they are sorted
+		n, _ := slices.BinarySearch(after, time.Duration(s+1)*time.Second)
+		counts = append(counts, fmt.Sprint(n))
+		after = after[n:]
 	}
-	for s := range most + 1 {
-		if s > 0 {
-			text += ", "
-		}
-		text += fmt.Sprint(counts[s])
-	}
-	return text
+	return strings.Join(counts, ", ")
 }
 
 // back waits until all readers have a stream, and have what is stored now.
