@@ -80,6 +80,10 @@ bench-sse: ## Measure live reading on a real Kafka, beside a bare server, into d
 bench-webhook: ## Measure push delivery on a real Kafka, beside a bare sender, into docs/BENCHMARKS-WEBHOOK.md
 	@scripts/with-kafka test/bench/run-webhook
 
+.PHONY: test-load
+test-load: ## Load for half an hour, 10,000 connections, a herd of readers, into docs/LOAD.md
+	@scripts/with-kafka test/load/run
+
 .PHONY: microbench
 microbench: ## Run the benchmarks of single functions
 	go test -run '^$$' -bench . -benchmem $(PACKAGES)

@@ -176,6 +176,7 @@ func (a *App) listen(address string) (err error) {
 	if a.listener, err = net.Listen("tcp", address); err != nil { //nolint:noctx // ends at once
 		return fmt.Errorf("listen on %s: %w", address, err)
 	}
+	a.listener = httpapi.HoldConnections(a.listener, connectionsAtOnce(), a.log)
 	a.cleanups.push("listener", func(context.Context) error { return ignoreClosed(a.listener.Close()) })
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"math"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -128,4 +129,20 @@ func probeLogger(c config.Log, w io.Writer) *slog.Logger {
 		return newLogger(c, w)
 	}
 	return slog.New(slog.DiscardHandler)
+}
+
+// reservedFiles is how many of the files that the process may have open, at
+// most, are not for clients: they are for Kafka, deliveries and logs.
+const reservedFiles = 1000
+
+// connectionsAtOnce gives how many connections of clients there may be: the
+// limit of open files, but for those that are reserved, or a quarter where that
+// is less.
+func connectionsAtOnce() int {
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err != nil {
+		return math.MaxInt32
+	}
+	most := min(files.Cur, math.MaxInt32)
+	return int(max(most-min(most/4, reservedFiles), 1))
 }

@@ -70,7 +70,7 @@ func (f *Follower) read(ctx context.Context) ([]byte, pause, error) {
 		return nil, pause{news: s.news, room: room, most: troublePause}, nil
 	}
 	b.held = got
-	page, err := f.hub.kafka.Read(ctx, b.round.left, stream.PageLimit{Records: max(1, got/256), Bytes: max(1, got/2)})
+	page, err := f.page(ctx, stream.PageLimit{Records: max(1, got/256), Bytes: max(1, got/2)})
 	if err != nil {
 		b.giveBack(f.hub.pages)
 		if stream.CodeOf(err) == stream.UnknownStream {
@@ -78,7 +78,6 @@ func (f *Follower) read(ctx context.Context) ([]byte, pause, error) {
 		}
 		return f.trouble(err, s)
 	}
-	f.hub.metrics.followed.Inc()
 	if !sameLayouts(f.feed.peek().layouts, b.round.layouts) {
 		b.round = nil // some of it may be of a stream that was made anew
 		return nil, pause{none: true}, nil

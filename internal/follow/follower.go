@@ -224,5 +224,6 @@ func (f *Follower) count(n float64) {
 		f.hub.metrics.live.Add(n)
 	} else {
 		f.hub.metrics.catchingUp.Add(n)
+		f.hub.behind.Add(int64(n))
 	}
 }

@@ -85,6 +85,9 @@ type Hub struct {
 	metrics  *metrics
 	pages    *budget
 	recent   recent
+	shared   recent        // what those who are behind asked Kafka for
+	fetching chan struct{} // holds one for each of them who asks
+	behind   atomic.Int64  // how many of them there are
 	asking   chan struct{} // holds one for each who asks Kafka and is Following
 	seed     maphash.Seed  // makes the hashes of positions unpredictable for clients
 
@@ -130,7 +133,7 @@ func New(o Options) *Hub {
 		max:      or(o.Followers, defaultFollowers),
 		log:      o.Log,
 		metrics:  newMetrics(o.Registerer),
-		pages:    newBudget(or(o.CatchUpBytes, defaultBytes)),
+		pages:    newBudget(or(o.CatchUpBytes, defaultBytes) - or(o.CatchUpBytes, defaultBytes)/sharedPart),
 		seed:     maphash.MakeSeed(),
 		ctx:      ctx,
 		end:      end,
@@ -141,7 +144,9 @@ func New(o Options) *Hub {
 		feeds:    map[feedKey]*feed{},
 		topics:   map[string]*topic{},
 		memory:   memory{budget: or(o.FeedBytes, defaultBytes)},
-		recent:   recent{runs: map[runKey]*run{}},
+		recent:   recent{most: recentBytes, runs: map[runKey]*run{}},
+		shared:   recent{most: or(o.CatchUpBytes, defaultBytes) / sharedPart, runs: map[runKey]*run{}},
+		fetching: make(chan struct{}, questions),
 		asking:   make(chan struct{}, questions),
 	}
 	h.pages.measure(o.Registerer)

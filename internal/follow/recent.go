@@ -18,6 +18,7 @@ const (
 // pages, so that a thousand who wait for the same record do not have Kafka send
 // it to each of them. The tail's goroutine writes it.
 type recent struct {
+	most  int // bytes
 	mu    sync.RWMutex
 	runs  map[runKey]*run
 	order []*run // one entry for each record, the oldest first
@@ -78,28 +79,15 @@ func (c *recent) extend(records []stream.Record, asked, left []stream.Span, layo
 		}
 		c.runs[key] = r
 		r.from = sp.From
-		c.prepend(r, sp, records)
+		r.records = append(c.keep(r, records, stream.Span{Partition: sp.Partition, From: sp.From, To: to}), r.records...)
 	}
 	c.tidy()
-}
-
-// prepend puts the records of a span before those of a run.
-func (c *recent) prepend(r *run, sp stream.Span, records []stream.Record) {
-	var more []*stream.Record
-	for i := range records {
-		if rec := records[i]; rec.Stream == sp.Stream && rec.Partition == sp.Number {
-			more = append(more, &rec) // not the page it stands in
-			c.order = append(c.order, r)
-			c.bytes += sizeOf(&rec)
-		}
-	}
-	r.records = append(more, r.records...)
 }
 
 // tidy forgets the oldest records while there is too much, and the entries of
 // runs that were dropped.
 func (c *recent) tidy() {
-	for c.bytes > recentBytes || len(c.order) > recentBytes/recordBytes {
+	for c.bytes > c.most || len(c.order) > c.most/recordBytes {
 		c.evict()
 	}
 }

@@ -89,13 +89,19 @@ func (h *Hub) deliver(batch []stream.Fetched) {
 		case x.Lost:
 			p.state = partLost
 			p.lost.Store(true)
-			h.recent.forget(p.run())
+			h.distrust(p)
 			h.tailed--
 			kick(h.kickLook)
 		default:
 			h.spread(p, x)
 		}
 	}
+}
+
+// distrust forgets what is kept of a partition: it may be something else by now.
+func (h *Hub) distrust(p *part) {
+	h.recent.forget(p.run())
+	h.shared.forget(p.run())
 }
 
 func (h *Hub) part(id stream.Partition) *part {
@@ -186,7 +192,7 @@ func (h *Hub) untail(ps ...*part) {
 	for _, p := range ps {
 		if p != nil && p.state == partTailed {
 			p.state = partIdle
-			h.recent.forget(p.run())
+			h.distrust(p)
 			drop = append(drop, p.Partition)
 		}
 	}

@@ -54,3 +54,12 @@ func status(pid int, name string) int {
 	n, _ := strconv.Atoi(fields[0])
 	return n
 }
+
+// Open gives how many descriptors a process has; 0 where that cannot be read.
+func Open(pid int) int {
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", pid))
+	if err != nil {
+		return 0
+	}
+	return len(entries)
+}

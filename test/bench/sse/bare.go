@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // hub is the least that a server of events can do: it appends one shared frame
@@ -89,7 +91,7 @@ func (h *hub) send(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "rate and n are numbers", http.StatusBadRequest)
 		return
 	}
-	pace(r.Context(), rate, n, func(i int) {
+	measure.Pace(r.Context(), rate, n, func(i int) {
 		h.broadcast(fmt.Appendf(nil, "id: p1.%092d\ndata: %s\n\n", i, bareRecord(i)))
 	})
 }

@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // followers are connections that read an event stream as cheaply as can be:
@@ -22,8 +23,7 @@ type followers struct {
 	closed atomic.Bool
 	all    sync.WaitGroup
 
-	mu        sync.Mutex
-	latencies []time.Duration
+	latencies measure.Latencies
 }
 
 // timed is how many followers measure latencies.
@@ -115,8 +115,6 @@ func (f *followers) take(buf []byte, times bool) []byte {
 func (f *followers) time(whole []byte) {
 	now := time.Now().UnixNano()
 	mark := []byte(`"t":`)
-	f.mu.Lock()
-	defer f.mu.Unlock()
 	for {
 		i := bytes.Index(whole, mark)
 		if i < 0 {
@@ -125,39 +123,14 @@ func (f *followers) time(whole []byte) {
 		whole = whole[i+len(mark):]
 		digits := whole[:max(0, bytes.IndexByte(whole, ','))]
 		if t, err := strconv.ParseInt(string(digits), 10, 64); err == nil {
-			f.latencies = append(f.latencies, time.Duration(now-t))
+			f.latencies.Add(time.Duration(now - t))
 		}
 	}
 }
 
 // wait waits until so many events came, or none for patience.
 func (f *followers) wait(ctx context.Context, events int64, patience time.Duration) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	last, since := int64(-1), time.Now()
-	for {
-		n := f.events.Load()
-		if n >= events || ctx.Err() != nil {
-			return
-		}
-		if n != last {
-			last, since = n, time.Now()
-		} else if time.Since(since) > patience {
-			return
-		}
-		<-tick.C
-	}
-}
-
-// percentile gives a latency in milliseconds.
-func (f *followers) percentile(p float64) float64 {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.latencies) == 0 {
-		return 0
-	}
-	slices.Sort(f.latencies)
-	return f.latencies[int(p*float64(len(f.latencies)-1))].Seconds() * 1000
+	measure.Settle(ctx, events, patience, f.events.Load)
 }
 
 func (f *followers) close() {

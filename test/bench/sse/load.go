@@ -8,31 +8,14 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sluice/test/bench/measure"
 )
 
 // payload is a record's data: about 130 bytes of JSON, with its number and the
 // nanosecond it was produced in.
 func payload(i int) string {
 	return fmt.Sprintf(`{"n":%d,"t":%d,"name":"A customer's name, not short","amount":1299.95,"currency":"EUR","paid":true}`, i, time.Now().UnixNano())
-}
-
-// pace calls do for 0 to n-1, rate times a second, in bursts of a millisecond
-// when that is needed.
-func pace(ctx context.Context, rate, n int, do func(i int)) {
-	start := time.Now()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for i := 0; i < n; {
-		due := min(n, int(time.Since(start).Seconds()*float64(rate))+1)
-		for ; i < due; i++ {
-			do(i)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
 }
 
 // source makes records: through Kafka for the gateway, by itself for the bare
@@ -53,7 +36,7 @@ func newKafkaSource(broker, topic string) (*kafkaSource, error) {
 }
 
 func (s *kafkaSource) send(ctx context.Context, rate, n int) error {
-	pace(ctx, rate, n, func(i int) {
+	measure.Pace(ctx, rate, n, func(i int) {
 		s.client.Produce(ctx, &kgo.Record{Value: []byte(`{"schema":"Bench:1","data":` + payload(i) + `}`)}, nil)
 	})
 	return s.client.Flush(ctx)

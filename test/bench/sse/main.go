@@ -9,19 +9,11 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
-	"os"
-	"os/signal"
+
+	"sluice/test/bench/measure"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "sse:", err)
-		os.Exit(1)
-	}
-}
+func main() { measure.Main("sse", run) }
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 2 && args[0] == "bare" {
@@ -44,5 +36,5 @@ func run(ctx context.Context, args []string) error {
 	if o.gateway.url == "" || o.bare.url == "" || o.kafka == "" {
 		return errors.New("usage: sse bare HOST:PORT | sse -gateway URL -gateway-pid N -bare URL -bare-pid N -kafka HOST:PORT -prefix P")
 	}
-	return measure(ctx, o)
+	return measureAll(ctx, o)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"sluice/test/bench/measure"
 	"sluice/test/bench/process"
 )
 
@@ -26,8 +27,8 @@ type options struct {
 // patience is how long nothing may come before what is missing counts as lost.
 const patience = 15 * time.Second
 
-// measure prints the tables.
-func measure(ctx context.Context, o options) error {
+// measureAll prints the tables.
+func measureAll(ctx context.Context, o options) error {
 	if err := prepare(ctx, o.gateway.url); err != nil {
 		return err
 	}
@@ -132,7 +133,7 @@ func (t target) events(ctx context.Context, rate, n, seconds int) error {
 		took -= patience
 	}
 	fmt.Printf("| %d | %d | %s | %.0f | %d | %d | %.1f | %.1f | %.2f |\n", rate, n, t.name,
-		float64(got)/took.Seconds(), want-got, f.cut.Load(), f.percentile(0.5), f.percentile(0.99),
+		float64(got)/took.Seconds(), want-got, f.cut.Load(), f.latencies.Percentile(0.5), f.latencies.Percentile(0.99),
 		(process.CPU(t.pid)-before).Seconds()/took.Seconds())
 	return nil
 }
@@ -196,7 +197,7 @@ func catchUp(ctx context.Context, o options) error {
 // publishBeside publishes one record after the other until ctx ends, and gives
 // the median time in milliseconds.
 func publishBeside(ctx context.Context, gateway string) float64 {
-	var f followers
+	var times measure.Latencies
 	for i := 0; ctx.Err() == nil; i++ {
 		start := time.Now()
 		req, err := http.NewRequestWithContext(ctx, http.MethodPost, gateway+"/streams/live", bytes.NewBufferString(payload(i)))
@@ -209,7 +210,7 @@ func publishBeside(ctx context.Context, gateway string) float64 {
 			break
 		}
 		_ = resp.Body.Close() // only its time matters
-		f.latencies = append(f.latencies, time.Since(start))
+		times.Add(time.Since(start))
 	}
-	return f.percentile(0.5)
+	return times.Percentile(0.5)
 }

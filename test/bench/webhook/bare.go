@@ -13,6 +13,8 @@ import (
 	"strconv"
 	"sync"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // bare is the least that a program that delivers webhooks can do: it makes
@@ -40,7 +42,7 @@ func (b bare) run(ctx context.Context) error {
 			}
 		})
 	}
-	pace(ctx, b.rate, b.n, func(i int) { records <- newRecord(i) })
+	measure.Pace(ctx, b.rate, b.n, func(i int) { records <- newRecord(i) })
 	close(records)
 	senders.Wait()
 	select {

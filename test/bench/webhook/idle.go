@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"time"
 
+	"sluice/test/bench/measure"
 	"sluice/test/bench/process"
 )
 
@@ -13,14 +14,14 @@ import (
 // after a restart.
 func (b *bench) idle(ctx context.Context) error {
 	const id = "idle"
-	if err := b.gateway.call(ctx, http.MethodPut, "/streams/"+id, `{"schema":"Bench:1","partitions":6}`); err != nil {
+	if err := b.gateway.Call(ctx, http.MethodPut, "/streams/"+id, `{"schema":"Bench:1","partitions":6}`); err != nil {
 		return err
 	}
 	if err := b.restart(ctx); err != nil { // what came before does not count
 		return err
 	}
-	before, start := process.Resident(b.gateway.pid()), time.Now()
-	if err := b.gateway.subscribe(ctx, id, b.options.idle, 10, b.receiver.url); err != nil {
+	before, start := process.Resident(b.gateway.PID()), time.Now()
+	if err := subscribe(ctx, b.gateway, id, b.options.idle, 10, b.receiver.url); err != nil {
 		return err
 	}
 	created := time.Since(start)
@@ -28,7 +29,7 @@ func (b *bench) idle(ctx context.Context) error {
 	if err := b.still(ctx, "created", before, created); err != nil {
 		return err
 	}
-	if err := b.gateway.stop(); err != nil {
+	if err := b.gateway.Stop(); err != nil {
 		return err
 	}
 	b.receiver.reset(b.options.idle, 1)
@@ -55,13 +56,13 @@ func (b *bench) idle(ctx context.Context) error {
 
 // still measures a while in which nothing happens.
 func (b *bench) still(ctx context.Context, what string, before int, took time.Duration) error {
-	pid := b.gateway.pid()
+	pid := b.gateway.PID()
 	const settle, while = 10 * time.Second, 30 * time.Second
-	if err := rest(ctx, settle); err != nil { // what was begun ends
+	if err := measure.Rest(ctx, settle); err != nil { // what was begun ends
 		return err
 	}
 	used := process.CPU(pid)
-	if err := rest(ctx, while); err != nil {
+	if err := measure.Rest(ctx, while); err != nil {
 		return err
 	}
 	fmt.Printf("| %s | %d | %d | %d | %.1f | %.1f |\n", what, before, process.Resident(pid), process.Threads(pid),
@@ -70,18 +71,9 @@ func (b *bench) still(ctx context.Context, what string, before int, took time.Du
 }
 
 func (b *bench) restart(ctx context.Context) error {
-	err := b.gateway.stop()
+	err := b.gateway.Stop()
 	if err == nil {
 		b.gateway, err = startGateway(ctx, b.options)
 	}
 	return err
-}
-
-func rest(ctx context.Context, d time.Duration) error {
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(d):
-		return nil
-	}
 }

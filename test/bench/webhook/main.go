@@ -9,19 +9,12 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"os"
-	"os/signal"
+
+	"sluice/test/bench/measure"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	defer stop()
-	if err := run(ctx, os.Args[1:]); err != nil {
-		fmt.Fprintln(os.Stderr, "webhook:", err)
-		os.Exit(1)
-	}
-}
+func main() { measure.Main("webhook", run) }
 
 func run(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("webhook", flag.ContinueOnError)
@@ -48,5 +41,5 @@ func run(ctx context.Context, args []string) error {
 	if o.binary == "" || o.kafka == "" || o.prefix == "" {
 		return errors.New("usage: webhook -gateway FILE -kafka HOST:PORT -prefix P [-log FILE] | webhook -bare URL -n N [-rate N] [-at-once N]")
 	}
-	return measure(ctx, o)
+	return measureAll(ctx, o)
 }

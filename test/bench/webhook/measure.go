@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"time"
 
+	"sluice/test/bench/gateway"
 	"sluice/test/bench/process"
 )
 
@@ -38,11 +39,11 @@ type load struct {
 type bench struct {
 	options
 	receiver *receiver
-	gateway  *gateway
+	gateway  *gateway.Gateway
 }
 
-// measure prints the tables.
-func measure(ctx context.Context, o options) error {
+// measureAll prints the tables.
+func measureAll(ctx context.Context, o options) error {
 	r, err := listen(ctx)
 	if err != nil {
 		return err
@@ -51,8 +52,8 @@ func measure(ctx context.Context, o options) error {
 	if b.gateway, err = startGateway(ctx, o); err != nil {
 		return err
 	}
-	defer func() { _ = b.gateway.stop() }() // what was measured is printed
-	if err := b.gateway.prepare(ctx); err != nil {
+	defer func() { _ = b.gateway.Stop() }() // what was measured is printed
+	if err := prepare(ctx, b.gateway); err != nil {
 		return err
 	}
 	fmt.Printf("## Deliveries\n\n| subscriptions | load | sender | deliveries/s | missing | repeated | p50 ms | p99 ms | CPU, cores | CPU µs each | resident MB | threads |\n|---|---|---|---|---|---|---|---|---|---|---|---|\n")
@@ -74,10 +75,10 @@ func measure(ctx context.Context, o options) error {
 // load measures one number of subscriptions at its rates, and with a backlog.
 func (b *bench) load(ctx context.Context, l load) error {
 	id := fmt.Sprintf("push%d", l.subscriptions)
-	if err := b.gateway.call(ctx, http.MethodPut, "/streams/"+id, `{"schema":"Bench:1","partitions":6}`); err != nil {
+	if err := b.gateway.Call(ctx, http.MethodPut, "/streams/"+id, `{"schema":"Bench:1","partitions":6}`); err != nil {
 		return err
 	}
-	if err := b.gateway.subscribe(ctx, id, l.subscriptions, l.inFlight, b.receiver.url); err != nil {
+	if err := subscribe(ctx, b.gateway, id, l.subscriptions, l.inFlight, b.receiver.url); err != nil {
 		return err
 	}
 	warm := max(2000/l.subscriptions, 1)
@@ -98,13 +99,13 @@ func (b *bench) load(ctx context.Context, l load) error {
 			return err
 		}
 	}
-	return b.gateway.unsubscribe(ctx, id, l.subscriptions)
+	return unsubscribe(ctx, b.gateway, id, l.subscriptions)
 }
 
 // pushed measures the gateway: n records to each subscription.
 func (b *bench) pushed(ctx context.Context, l load, id string, rate, n int) error {
 	b.receiver.reset(l.subscriptions, n)
-	pid := b.gateway.pid()
+	pid := b.gateway.PID()
 	before, start := process.CPU(pid), time.Now()
 	if err := produce(ctx, b.kafka, b.prefix+id, rate, n); err != nil {
 		return err
@@ -153,7 +154,7 @@ func (b *bench) row(l load, rate int, sender string, want int, u usage) {
 	what, p50, p99 := "backlog", "", ""
 	if rate > 0 {
 		what = fmt.Sprintf("%d records/s", rate)
-		p50, p99 = fmt.Sprintf("%.1f", b.receiver.percentile(0.5)), fmt.Sprintf("%.1f", b.receiver.percentile(0.99))
+		p50, p99 = fmt.Sprintf("%.1f", b.receiver.latencies.Percentile(0.5)), fmt.Sprintf("%.1f", b.receiver.latencies.Percentile(0.99))
 	}
 	fmt.Printf("| %d | %s | %s | %.0f | %d | %d | %s | %s | %.2f | %.0f | %d | %d |\n", l.subscriptions, what, sender,
 		float64(b.receiver.got())/u.took.Seconds(), want-b.receiver.got(), b.receiver.repeated.Load(), p50, p99,

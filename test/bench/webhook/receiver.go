@@ -7,12 +7,13 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // receiver is an endpoint that answers at once. It notes which records each
@@ -26,7 +27,7 @@ type receiver struct {
 
 	mu        sync.Mutex
 	seen      []bits // by subscription
-	latencies []time.Duration
+	latencies measure.Latencies
 }
 
 // bits is a set of small numbers.
@@ -58,7 +59,7 @@ func (r *receiver) reset(subscriptions, records int) {
 	for i := range r.seen {
 		r.seen[i] = make(bits, records/64+1)
 	}
-	r.latencies = r.latencies[:0]
+	r.latencies.Reset()
 }
 
 // ServeHTTP takes a delivery to /NUMBER.
@@ -92,7 +93,7 @@ func (r *receiver) note(to int, n int64, age time.Duration) bool {
 		return true
 	}
 	r.seen[to][n/64] |= mask
-	r.latencies = append(r.latencies, age)
+	r.latencies.Add(age)
 	return true
 }
 
@@ -112,28 +113,5 @@ func (r *receiver) got() int { return int(r.deliveries.Load() - r.repeated.Load(
 
 // wait waits until so many records came, or none for patience.
 func (r *receiver) wait(ctx context.Context, want int, patience time.Duration) {
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	last, since := -1, time.Now()
-	for ctx.Err() == nil {
-		n := r.got()
-		if n != last {
-			last, since = n, time.Now()
-		}
-		if n >= want || time.Since(since) > patience {
-			return
-		}
-		<-tick.C
-	}
-}
-
-// percentile gives a latency in milliseconds.
-func (r *receiver) percentile(p float64) float64 {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.latencies) == 0 {
-		return 0
-	}
-	slices.Sort(r.latencies)
-	return r.latencies[int(p*float64(len(r.latencies)-1))].Seconds() * 1000
+	measure.Settle(ctx, int64(want), patience, func() int64 { return int64(r.got()) })
 }

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kgo"
+
+	"sluice/test/bench/measure"
 )
 
 // keys is how many keys the records have, in turn.
@@ -23,28 +25,6 @@ func newRecord(n int) record {
 	return record{n, fmt.Sprintf("customer-%d", n%keys), fmt.Sprintf(`{"n":%d,"t":%d,"name":"A customer's name, not short","amount":1299.95,"currency":"EUR","paid":true}`, n, time.Now().UnixNano())}
 }
 
-// pace calls do for 0 to n-1, rate times a second, in bursts of a millisecond
-// when that is needed; at once where rate is 0.
-func pace(ctx context.Context, rate, n int, do func(i int)) {
-	start := time.Now()
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
-	for i := 0; i < n; {
-		due := n
-		if rate > 0 {
-			due = min(n, int(time.Since(start).Seconds()*float64(rate))+1)
-		}
-		for ; i < due; i++ {
-			do(i)
-		}
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-	}
-}
-
 // produce writes n records to a topic.
 func produce(ctx context.Context, broker, topic string, rate, n int) error {
 	c, err := kgo.NewClient(kgo.SeedBrokers(broker), kgo.DefaultProduceTopic(topic), kgo.ProducerLinger(0), kgo.MaxBufferedRecords(n+1))
@@ -53,7 +33,7 @@ func produce(ctx context.Context, broker, topic string, rate, n int) error {
 	}
 	defer c.Close()
 	failed := make(chan error, n)
-	pace(ctx, rate, n, func(i int) {
+	measure.Pace(ctx, rate, n, func(i int) {
 		r := newRecord(i)
 		c.Produce(ctx, &kgo.Record{Key: []byte(r.key), Value: []byte(`{"schema":"Bench:1","data":` + r.data + `}`)}, func(_ *kgo.Record, err error) {
 			if err != nil {
