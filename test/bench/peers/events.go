@@ -38,8 +38,7 @@ func (t Target) ReadEvents(ctx context.Context, from From, r *Reading) {
 		if last != "" {
 			id = last
 		}
-		var refused statusError
-		if errors.As(err, &refused) {
+		if _, refused := errors.AsType[statusError](err); refused {
 			r.tell("%v, after which EventSource gives up", err)
 			return
 		}

@@ -23,13 +23,13 @@ func (l *log) restProxy(w http.ResponseWriter, r *http.Request, body string) err
 func (l *log) v2(w http.ResponseWriter, r *http.Request, body, option, refused string) error {
 	const kafkaJSON, kafkaV2 = "application/vnd.kafka.json.v2+json", "application/vnd.kafka.v2+json"
 	content, path := r.Header.Get("Content-Type"), r.URL.Path
-	switch {
-	case path == "/topics/orders":
+	switch path {
+	case "/topics/orders":
 		if err := want(r.Method, "POST", content, kafkaJSON); err != nil {
 			return err
 		}
 		return l.produceV2(w, body, refused)
-	case path == "/consumers/readers":
+	case "/consumers/readers":
 		if err := want(r.Method, "POST", content, kafkaV2); err != nil {
 			return err
 		}

@@ -42,11 +42,8 @@ func (t Target) ReadPages(ctx context.Context, group string, page int, r *Readin
 		if err == nil {
 			continue
 		}
-		var refused statusError
-		if errors.As(err, &refused) && slices.Contains(t.Pull.Gone, refused.status) {
-			open = false
-		}
-		if errors.As(err, &refused) && ctx.Err() == nil {
+		if refused, ok := errors.AsType[statusError](err); ok {
+			open = open && !slices.Contains(t.Pull.Gone, refused.status)
 			r.tell("%v", err)
 		}
 		pause(ctx, retry)

@@ -38,7 +38,7 @@ func publishing(ctx context.Context, all []*party, o options) error {
 	batch := func(p *party) *peers.Publish { return p.Batch }
 	for _, p := range all { // what is met for the first time is met here
 		if p.Single != nil {
-			if _, err := p.Target.Publish(ctx, p.Single, peers.Load{Connections: 64, Data: []string{payload}, For: o.each}); err != nil {
+			if _, err := p.Publish(ctx, p.Single, peers.Load{Connections: 64, Data: []string{payload}, For: o.each}); err != nil {
 				return err
 			}
 		}
@@ -70,7 +70,7 @@ func rounds(ctx context.Context, all []*party, o options, how func(*party) *peer
 				measured[p] = figures{}
 			}
 			used := process.CPU(p.pid)
-			got, err := p.Target.Publish(ctx, how(p), load)
+			got, err := p.Publish(ctx, how(p), load)
 			if err != nil {
 				return err
 			}
