@@ -26,6 +26,7 @@ func following(ctx context.Context, all []*party, k *broker, o options) error {
 	}
 	fmt.Printf("\n## Live reading\n\n")
 	fmt.Printf("| records/s | followers | name | events/s | of all events | cut off | p50 ms | p99 ms | CPU, cores | memory, MB |\n|---|---|---|---|---|---|---|---|---|---|\n")
+	var failed []string
 	for _, load := range []struct{ rate, followers int }{{100, 1}, {100, 50}, {1000, 50}} {
 		measured := map[*party]figures{}
 		for range o.rounds {
@@ -37,18 +38,21 @@ func following(ctx context.Context, all []*party, k *broker, o options) error {
 					measured[p] = figures{}
 				}
 				if err := p.events(ctx, k, topic, load.followers, load.rate, o.each, measured[p]); err != nil {
-					return fmt.Errorf("%s, %d records/s to %d followers: %w", p.Name, load.rate, load.followers, err)
+					failed = append(failed, fmt.Sprintf("%s, %d records/s to %d followers: %v", p.Name, load.rate, load.followers, err))
 				}
 			}
 		}
 		for _, p := range all {
 			if f := measured[p]; f != nil {
-				fmt.Printf("| %d | %d | %s | %s | %s %% | %s | %s | %s | %s | %s |\n", load.rate, load.followers, p.Name, f.text("rate", "%.0f"),
-					f.text("share", "%.1f"), f.text("cut", "%.0f"), f.text("p50", "%.1f"), f.text("p99", "%.1f"), f.text("cpu", "%.2f"), f.text("memory", "%.0f"))
+				fmt.Printf("| %d | %d | %s | %s | %s | %s | %s | %s | %s | %s |\n", load.rate, load.followers, p.Name, f.text("rate", "%.0f"),
+					f.text("share", "%.1f %%"), f.text("cut", "%.0f"), f.text("p50", "%.1f"), f.text("p99", "%.1f"), f.text("cpu", "%.2f"), f.text("memory", "%.0f"))
 			}
 		}
 	}
-	return nil
+	for _, text := range failed {
+		fmt.Printf("\nA round was not measured: %.300s\n", text)
+	}
+	return ctx.Err()
 }
 
 // events measures one load once.

@@ -168,6 +168,10 @@ func count(r *peers.Reading, all []peers.Coordinates) (got, twice int) {
 func (t *trial) row(p *party, by reader, r *peers.Reading) {
 	got, twice := count(r, t.all)
 	such, _ := count(r, t.such)
-	told := strings.ReplaceAll(strings.Join(r.Told(), "; "), "|", "\\|")
-	fmt.Printf("| %d | %d %s | %s | %s | %d | %d | %d | %s |\n", len(t.all), len(t.such), t.what, p.Name, by.kind, got, such, twice, told)
+	fmt.Printf("| %d | %d %s | %s | %s | %d | %d | %d | %s |\n", len(t.all), len(t.such), t.what, p.Name, by.kind, got, such, twice, told(r))
+}
+
+// told is what the reader was told, for a table.
+func told(r *peers.Reading) string {
+	return strings.ReplaceAll(strings.Join(r.Told(), "; "), "|", "\\|")
 }

@@ -45,7 +45,8 @@ func restarted(ctx context.Context, k *broker, p *party, by reader, i int, how r
 	r, stop := begin(ctx, p.on(t.topic), by, peers.Latest)
 	defer stop()
 	if err := t.settled(ctx, r, partitions); err != nil {
-		return fmt.Errorf("%s, %s: %w; it was told %q", p.Name, by.kind, err, r.Told())
+		fmt.Printf("| – | %s | %s | %s | – | – | – | %v; %s |\n", how.what, p.Name, by.kind, err, told(r))
+		return ctx.Err()
 	}
 	several := func(n, partitions int, such bool) func() error {
 		return func() (err error) {
