@@ -79,7 +79,9 @@ func one(name, base string, o options) (*party, error) {
 			return nil, err
 		}
 		_, port, _ := net.SplitHostPort(strings.TrimPrefix(at, "http://"))
-		p.Base, p.command = at, logged(o, name, "node", filepath.Join(o.kafkaSSE, "server.js"), port, o.kafka)
+		// Each of its readers occupies one of node's threads, of which there are
+		// four: node-rdkafka's README says to have more.
+		p.Base, p.command = at, logged(o, name, "env", "UV_THREADPOOL_SIZE=128", "node", filepath.Join(o.kafkaSSE, "server.js"), port, o.kafka)
 	}
 	return p, nil
 }
