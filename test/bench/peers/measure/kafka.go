@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"strings"
 	"time"
 
@@ -33,7 +34,26 @@ func connect(address, prefix string) (*broker, error) {
 	return &broker{c, kadm.NewClient(c), prefix}, nil
 }
 
-func (b *broker) close() { b.client.Close() }
+// close deletes all topics of the run, for the Kafka may be one that stays, and
+// ends the connection.
+func (b *broker) close() {
+	defer b.client.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	all, err := b.admin.ListTopicsWithInternal(ctx)
+	var ours []string
+	for _, name := range all.Names() {
+		if strings.HasPrefix(name, b.prefix) {
+			ours = append(ours, name)
+		}
+	}
+	if err == nil && len(ours) > 0 {
+		_, err = b.admin.DeleteTopics(ctx, ours...)
+	}
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "peers: the topics %s* are left: %v\n", b.prefix, err)
+	}
+}
 
 // topic makes a topic for records of up to 8 MiB, and gives its full name.
 func (b *broker) topic(ctx context.Context, name string, partitions int32) (string, error) {

@@ -46,6 +46,9 @@ func run(ctx context.Context, args []string) error {
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
+	if o.prefix == "" { // all topics with it are deleted in the end
+		return errors.New("-prefix is needed")
+	}
 	if o.gateway == "" || o.kafka == "" || o.rounds < 1 {
 		return errors.New("usage: measure -gateway FILE -kafka HOST:PORT [-kafka-sse DIRECTORY] [-peers PEERS]")
 	}

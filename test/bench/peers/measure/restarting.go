@@ -33,6 +33,9 @@ func restarted(ctx context.Context, k *broker, p *party, by reader, i int, how r
 		fmt.Printf("| – | %s | %s | %s | – | – | – | cannot be restarted here (RESTART_…) |\n", how.what, p.Name, by.kind)
 		return nil
 	}
+	if p.command == nil {
+		how.what += ", in the way of its operator's command"
+	}
 	t := &trial{k: k, what: how.what}
 	var err error
 	if t.topic, err = k.topic(ctx, fmt.Sprintf("restart-%d-%s-%s", i, p.Name, by.kind), 6); err != nil {
