@@ -6,6 +6,7 @@ GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .cache/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 FUZZTIME ?= 30s
 PACKAGES ?= ./...
+PEERS ?= kafka-sse
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
 # The JSON Schema conformance test reads its cases from here.
@@ -83,6 +84,10 @@ bench-webhook: ## Measure push delivery on a real Kafka, beside a bare sender, i
 .PHONY: test-load
 test-load: ## Load for half an hour, 10,000 connections, a herd of readers, into docs/LOAD.md
 	@scripts/with-kafka test/load/run
+
+.PHONY: bench-peers
+bench-peers: ## Measure the gateway beside others (PEERS=...) on a real Kafka, into docs/PEERS.md
+	@PEERS="$(PEERS)" scripts/with-kafka test/bench/run-peers
 
 .PHONY: microbench
 microbench: ## Run the benchmarks of single functions
