@@ -5,6 +5,7 @@ SHELL := bash
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .cache/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 FUZZTIME ?= 30s
+FAULTS ?=
 PACKAGES ?= ./...
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 
@@ -51,6 +52,11 @@ test-interop: ## Run Python's Kafka clients against the gateway, on a real Kafka
 .PHONY: test-cluster
 test-cluster: ## Run the tests that need three brokers, of a real Kafka
 	@scripts/with-kafka3 go run ./scripts/gotest -race -count=1 -p=1 -tags=cluster -run=TestCluster ./internal/kafka ./cmd/gateway
+
+.PHONY: test-faults
+test-faults: build ## Break brokers, links and gateways, and hold promises against it; FAULTS=short, or names
+	@go build -o .cache/test-faults ./test/faults
+	@KAFKA_LINKS=1 FAULTS=$(FAULTS) scripts/with-kafka3 .cache/test-faults
 
 .PHONY: test-gssapi
 test-gssapi: ## Build with GSSAPI, and try it with a Kerberos realm and a real Kafka
