@@ -68,6 +68,7 @@ func (b *brokers) ended(ctx context.Context, node int) error {
 // start starts those that do not run, and waits until all replicas are in sync.
 func (b *brokers) start(ctx context.Context) error {
 	cmd := exec.CommandContext(ctx, "test/kafka/kafka-up3") // it finds its ports in KAFKA_STATE
+	cmd.Env = append(os.Environ(), "KAFKA_LINKS=1", fmt.Sprintf("KAFKA_WAIT=%.0f", patience.Seconds()))
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("start brokers: %w\n%s", err, out)
 	}

@@ -105,7 +105,9 @@ func (l *ledger) audit(records []*kgo.Record) (missing, repeated int, broken []s
 			repeated++
 			broken = append(broken, fmt.Sprintf("%v is in Kafka twice, at %s and %s, after %v", this, first, where, l.fates[this]))
 		}
-		l.kafka[this] = where
+		if l.kafka[this] == "" {
+			l.kafka[this] = where
+		}
 		f, known := l.fates[this]
 		switch {
 		case !known:

@@ -24,7 +24,7 @@ import (
 
 // patience bounds what is waited for. It is long because machines are busy: no
 // promise is about it.
-const patience = 3 * time.Minute
+const patience = 5 * time.Minute
 
 func main() { os.Exit(run()) }
 
@@ -48,6 +48,7 @@ func run() int {
 	var results []result
 	broken := 0
 	for _, f := range chosen {
+		fmt.Println(f.name + ": " + f.about)
 		began := time.Now()
 		r, err := p.try(ctx, f)
 		if err != nil {
