@@ -72,7 +72,7 @@ func (b *balancer) dial(ctx context.Context) net.Conn {
 	first, backends := b.turn, b.backends
 	b.mu.Unlock()
 	for i := range backends {
-		d := net.Dialer{Timeout: 2 * time.Second}
+		d := net.Dialer{Timeout: 30 * time.Second}
 		if c, err := d.DialContext(ctx, "tcp", backends[(first+i)%len(backends)]); err == nil {
 			return c
 		}

@@ -21,8 +21,9 @@ func keys() (names []string) {
 	return names
 }
 
-// padding makes a record some 300 bytes long.
-var padding = strings.Repeat("x", 250)
+// padding makes a record some 1,100 bytes long, so that three gateways that read
+// all of them need more than a throttled link has.
+var padding = strings.Repeat("x", 1000)
 
 // publishers publish until they are stopped, each the records of one key: the
 // next one when the answer for the one before is there. What was not stored is
@@ -48,7 +49,7 @@ func startPublishers(ctx context.Context, url string, l *ledger) *publishers {
 }
 
 func (p *publishers) run(ctx, stopping context.Context, key string) {
-	client := &http.Client{Transport: &http.Transport{}, Timeout: time.Minute}
+	client := &http.Client{Transport: &http.Transport{}, Timeout: patience}
 	defer client.CloseIdleConnections()
 	ticker := time.NewTicker(rhythm)
 	defer ticker.Stop()

@@ -104,7 +104,7 @@ func takeEvent(name, data string, w *witness) {
 
 // pages reads page after page, and asks again where it got none.
 func pages(ctx context.Context, url string, w *witness) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: patience}
 	for from := "earliest"; ctx.Err() == nil; {
 		next, err := page(ctx, client, fmt.Sprintf("%s/records?from=%s&limit=1000&wait=2s", url, from), w)
 		if err != nil {
