@@ -23,6 +23,12 @@ type id struct {
 	n   int
 }
 
+// spot is where a record lies in its stream.
+type spot struct {
+	partition int32
+	offset    int64
+}
+
 // fate is what the client knows of a record.
 type fate int
 
@@ -41,12 +47,12 @@ type ledger struct {
 	since   map[string]int // by key: stored since the last restart
 	clock   clock
 
-	kafka  map[id]string // where they are
-	behind int           // records of an unclear fate that lie after younger ones of their key
+	kafka  map[spot]id // what lies where
+	behind int         // records of an unclear fate that lie after younger ones of their key
 }
 
 func newLedger() *ledger {
-	return &ledger{fates: map[id]fate{}, places: map[id]string{}, answers: map[string]int{}, since: map[string]int{}, kafka: map[id]string{}}
+	return &ledger{fates: map[id]fate{}, places: map[id]string{}, answers: map[string]int{}, since: map[string]int{}, kafka: map[spot]id{}}
 }
 
 // note writes an answer down.
@@ -92,7 +98,7 @@ func (l *ledger) progress(n int) error {
 
 // audit holds what Kafka has against what publishers were told.
 func (l *ledger) audit(records []*kgo.Record) (missing, repeated int, broken []string) {
-	newest := map[string]int{}
+	newest, found := map[string]int{}, map[id]string{}
 	for _, r := range records {
 		var value struct{ Data struct{ N int } }
 		if err := json.Unmarshal(r.Value, &value); err != nil {
@@ -101,13 +107,14 @@ func (l *ledger) audit(records []*kgo.Record) (missing, repeated int, broken []s
 		}
 		this := id{string(r.Key), value.Data.N}
 		where := fmt.Sprintf("%d/%d", r.Partition, r.Offset)
-		if first, twice := l.kafka[this]; twice {
+		if first, twice := found[this]; twice {
 			repeated++
 			broken = append(broken, fmt.Sprintf("%v is in Kafka twice, at %s and %s, after %v", this, first, where, l.fates[this]))
 		}
-		if l.kafka[this] == "" {
-			l.kafka[this] = where
+		if found[this] == "" || where == l.places[this] {
+			found[this] = where
 		}
+		l.kafka[spot{r.Partition, r.Offset}] = this
 		f, known := l.fates[this]
 		switch {
 		case !known:
@@ -122,7 +129,7 @@ func (l *ledger) audit(records []*kgo.Record) (missing, repeated int, broken []s
 		newest[this.key] = max(newest[this.key], this.n)
 	}
 	for this, f := range l.fates {
-		switch where, ok := l.kafka[this]; {
+		switch where, ok := found[this]; {
 		case f == stored && !ok:
 			missing++
 			broken = append(broken, fmt.Sprintf("%v was answered 201 (%s), and is not in Kafka", this, l.places[this]))

@@ -70,7 +70,7 @@ func TestWitnessFindsWhatIsBroken(t *testing.T) {
 			for _, r := range tc.saw {
 				w.take(r)
 			}
-			kafka := map[id]string{{"k", 1}: "0/1", {"k", 2}: "0/2"}
+			kafka := map[spot]id{{0, 1}: {"k", 1}, {0, 2}: {"k", 2}}
 			if n, _ := w.missing(kafka); n != tc.missing {
 				t.Errorf("got %d missing, want %d", n, tc.missing)
 			}

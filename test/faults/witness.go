@@ -13,7 +13,7 @@ type witness struct {
 	atLeastOnce bool
 
 	mu       sync.Mutex
-	seen     map[id]int
+	seen     map[spot]int
 	last     map[string]int64 // by key: the newest offset
 	since    map[string]int   // by key: seen since the last restart
 	answers  map[string]int
@@ -23,19 +23,20 @@ type witness struct {
 }
 
 func newWitness(name string, atLeastOnce bool) *witness {
-	return &witness{name: name, atLeastOnce: atLeastOnce, seen: map[id]int{}, last: map[string]int64{}, since: map[string]int{}, answers: map[string]int{}}
+	return &witness{name: name, atLeastOnce: atLeastOnce, seen: map[spot]int{}, last: map[string]int64{}, since: map[string]int{}, answers: map[string]int{}}
 }
 
-// take notes that a record came.
+// take notes that a record came. What Kafka has twice comes twice: that is not
+// the reader's fault.
 func (w *witness) take(r record) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	this := id{r.Key, r.Data.N}
-	w.seen[this]++
-	if w.seen[this] > 1 {
+	this, where := id{r.Key, r.Data.N}, spot{r.Partition, r.Offset}
+	w.seen[where]++
+	if w.seen[where] > 1 {
 		w.repeated++
 		if !w.atLeastOnce {
-			w.wrong = append(w.wrong, fmt.Sprintf("%v came again", this))
+			w.wrong = append(w.wrong, fmt.Sprintf("%v at %v came again", this, where))
 		}
 		return
 	}
@@ -89,25 +90,25 @@ func (w *witness) progress(n int) error {
 }
 
 // missing says how many of the records that Kafka has it has not seen.
-func (w *witness) missing(kafka map[id]string) (n int, example string) {
+func (w *witness) missing(kafka map[spot]id) (n int, example string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for this, where := range kafka {
-		if w.seen[this] == 0 {
+	for where, this := range kafka {
+		if w.seen[where] == 0 {
 			n++
-			example = fmt.Sprintf("%v at %s", this, where)
+			example = fmt.Sprintf("%v at %v", this, where)
 		}
 	}
 	return n, example
 }
 
 // strange says what it has seen that Kafka does not have.
-func (w *witness) strange(kafka map[id]string) []string {
+func (w *witness) strange(kafka map[spot]id) []string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for this := range w.seen {
-		if _, ok := kafka[this]; !ok {
-			w.wrong = append(w.wrong, fmt.Sprintf("%v came, and is not in Kafka", this))
+	for where := range w.seen {
+		if _, ok := kafka[where]; !ok {
+			w.wrong = append(w.wrong, fmt.Sprintf("%v came, and is not in Kafka", where))
 		}
 	}
 	return w.wrong
