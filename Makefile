@@ -55,8 +55,8 @@ test-cluster: ## Run the tests that need three brokers, of a real Kafka
 
 .PHONY: test-faults
 test-faults: build ## Break brokers, links and gateways, and hold promises against it; FAULTS=short, or names
-	@go build -o .cache/test-faults ./test/faults
-	@KAFKA_LINKS=1 FAULTS=$(FAULTS) scripts/with-kafka3 .cache/test-faults
+	@mkdir -p .cache && go build -o .cache/test-faults ./test/faults
+	@KAFKA_LINKS=1 KAFKA_WAIT=300 FAULTS=$(FAULTS) scripts/with-kafka3 .cache/test-faults
 
 .PHONY: test-gssapi
 test-gssapi: ## Build with GSSAPI, and try it with a Kerberos realm and a real Kafka
