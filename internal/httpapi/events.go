@@ -129,7 +129,8 @@ func (a *api) turnAway(x *exchange, e *stream.Error, reason endReason, told []by
 	a.events.ended.WithLabelValues(string(reason)).Inc()
 	beginEvents(x)
 	retry := max(e.RetryAfter, between(retryBusyMin, retryBusyMax))
-	_ = a.newOutflow(x).send(appendEnd(told, reason, retry)) // who is gone misses nothing
+	out := a.newOutflow(x)
+	_ = out.send(appendEnd(told, reason, retry)) // who is gone misses nothing
 }
 
 // appendEnd appends the last event, and when to connect again.
@@ -255,6 +256,7 @@ type outflow struct {
 	x       *exchange
 	rc      *http.ResponseController
 	timeout time.Duration
+	until   time.Time // the deadline of writes
 }
 
 func (a *api) newOutflow(x *exchange) outflow {
@@ -262,9 +264,13 @@ func (a *api) newOutflow(x *exchange) outflow {
 }
 
 // send sends a piece at once. A client that takes nothing of it for the write
-// timeout is cut off. Writers without deadlines, as in tests, have none.
-func (o outflow) send(b []byte) error {
-	_ = o.rc.SetWriteDeadline(time.Now().Add(o.timeout))
+// timeout, and half of it more at most, is cut off: the deadline is not moved
+// for each of many pieces. Writers without deadlines, as in tests, have none.
+func (o *outflow) send(b []byte) error {
+	if now := time.Now(); o.until.Sub(now) < o.timeout {
+		o.until = now.Add(o.timeout + o.timeout/2)
+		_ = o.rc.SetWriteDeadline(o.until)
+	}
 	if _, err := o.x.Write(b); err != nil {
 		return err
 	}

@@ -67,9 +67,10 @@ func (h *held) own(b []byte) []byte {
 // sendBurst hands over records that were gathered. Those of a topic that have
 // no key go to the same partition of its pair, and those of the next burst to
 // the other one.
-func (p *Producer) sendBurst(burst []*held) {
+func (p *Producer) sendBurst(records []*held, b *burst) {
 	now, turns := time.Now(), turns{}
-	for _, h := range burst {
+	for _, h := range records {
+		h.waiter.burst = b
 		if h.waiter.pair != nil {
 			h.waiter.chosen = h.waiter.pair.choose(now, turns.of(h.waiter.pair))
 			h.message.TopicPartition.Partition = h.waiter.chosen
@@ -110,7 +111,7 @@ func (t *turns) of(p *pair) uint32 {
 // placeHeld hands over one of a burst that librdkafka did not take at once.
 func (p *Producer) placeHeld(h *held) {
 	if err := p.place(&h.message, h.waiter); err != nil {
-		p.gather.back()
+		p.gather.back(h.waiter.burst)
 		h.waiter.delivered(stream.Report{}, p.notPlaced(h.topic, err))
 	}
 	h.free()

@@ -60,10 +60,10 @@ func (c *Cluster) statisticsInterval() ckafka.ConfigValue {
 	return consumerStatistics
 }
 
-// hush leaves out a consumer's log lines, unless somebody has asked for lines:
-// for them a thread of each consumer would ask ten times a second whether there
+// hush leaves out a client's log lines, unless somebody has asked for lines:
+// for them a thread of each client would ask ten times a second whether there
 // are any. What goes wrong comes as an event too, and the control connection
-// and the producer have the same lines about the same brokers.
+// has the same lines about the same brokers.
 func hush(cfg ckafka.ConfigMap) {
 	for _, asked := range []string{"debug", "log_level"} {
 		if _, set := cfg[asked]; set {

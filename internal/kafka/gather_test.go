@@ -15,20 +15,34 @@ type bursts struct {
 	*gather[int]
 	mu   sync.Mutex
 	went [][]int
+	out  []*burst // one for each value that is away, in order
 }
 
 func newBursts() *bursts {
 	b := &bursts{}
-	b.gather = newGather(func(burst []int) {
+	b.gather = newGather(func(values []int, one *burst) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
-		b.went = append(b.went, slices.Clone(burst))
+		b.went = append(b.went, slices.Clone(values))
+		b.out = append(b.out, slices.Repeat([]*burst{one}, len(values))...)
 	})
 	return b
 }
 
+// back brings back the n values that are away for longest.
+func (b *bursts) back(n int) {
+	b.mu.Lock()
+	back := b.out[:n]
+	b.out = b.out[n:]
+	b.mu.Unlock()
+	for _, one := range back {
+		b.gather.back(one)
+	}
+}
+
 func (b *bursts) want(t *testing.T, want ...[]int) {
 	t.Helper()
+	synctest.Wait()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if diff := cmp.Diff(want, b.went); diff != "" {
@@ -38,24 +52,26 @@ func (b *bursts) want(t *testing.T, want ...[]int) {
 }
 
 func TestGatherOneAtATimeWaitsForNobody(t *testing.T) {
-	b := newBursts()
-	for i := range 3 {
-		b.add(i)
-		b.back()
-	}
-	b.want(t, []int{0}, []int{1}, []int{2})
+	synctest.Test(t, func(t *testing.T) {
+		b := newBursts()
+		for i := range 3 {
+			b.add(i)
+			b.back(1)
+		}
+		b.want(t, []int{0}, []int{1}, []int{2})
+	})
 }
 
 func TestGatherHalfOfWhatIsUnderWay(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBursts()
-		for i := range 8 {
-			b.add(i) // 0 goes at once, then each time half of what there is
+		for i := range 8 { // 0 and 1 go at once, the others when there is room
+			b.add(i)
 		}
-		b.want(t, []int{0}, []int{1}, []int{2}, []int{3, 4}, []int{5, 6, 7})
-		for range 8 { // eight publishers, whose records come back and who bring the next
-			b.back()
-		}
+		b.want(t, []int{0}, []int{1})
+		b.back(2)
+		b.want(t, []int{2, 3, 4, 5, 6, 7})
+		b.back(6) // eight publishers, who bring the next
 		for i := range 8 {
 			b.add(i)
 		}
@@ -70,15 +86,35 @@ func TestGatherWaitsNoLongerThanAllowed(t *testing.T) {
 		b.add(1)
 		b.add(2)
 		<-time.After(gatherFor - 1)
-		synctest.Wait()
 		b.want(t)
 		<-time.After(1)
-		synctest.Wait()
 		b.want(t, []int{1, 2})
-		b.back()
-		b.back()
+		b.back(2)
 		b.add(3) // two at once are what there was last
 		b.want(t, []int{3})
+	})
+}
+
+// A broker that does not answer keeps two bursts, and holds up those to others
+// for a moment alone.
+func TestGatherThirdBurstWaitsForRoom(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBursts()
+		b.add(1)
+		b.add(2)
+		b.add(3)
+		b.want(t, []int{1}, []int{2})
+		b.back(1)
+		b.want(t, []int{3})
+		b.add(4)
+		<-time.After(gatherFor + gatherRoom - 1)
+		b.want(t)
+		<-time.After(1)
+		b.want(t, []int{4})
+		b.back(3)
+		b.add(5)
+		b.add(6)
+		b.want(t, []int{5, 6})
 	})
 }
 
@@ -91,12 +127,12 @@ func TestGatherLosesNothing(t *testing.T) {
 	for i := range answers {
 		answers[i] = make(chan struct{}, 1)
 	}
-	g = newGather(func(burst []int) {
+	g = newGather(func(values []int, b *burst) {
 		mu.Lock()
 		defer mu.Unlock()
-		for _, v := range burst {
+		for _, v := range values {
 			seen[v]++
-			g.back()
+			g.back(b)
 			answers[v%publishers] <- struct{}{}
 		}
 	})

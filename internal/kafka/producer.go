@@ -84,10 +84,10 @@ type generation struct {
 // pending is a message's opaque: it finds its waiter again.
 type pending struct {
 	topic     string
-	partition int32 // as it was asked for
-	chosen    int32 // the same, or what pair chose
-	pair      *pair // nil for a record with a key, or with a partition
-	gathered  bool
+	partition int32  // as it was asked for
+	chosen    int32  // the same, or what pair chose
+	pair      *pair  // nil for a record with a key, or with a partition
+	burst     *burst // that it was gathered for; nil: none
 	queued    time.Time
 	timestamp time.Time // of the record; the delivery report has none
 	delivered func(stream.Report, error)
@@ -129,6 +129,7 @@ func (p *Producer) open() (*generation, error) {
 			cfg[name] = value
 		}
 	}
+	hush(cfg)
 	handle, err := ckafka.NewProducer(&cfg)
 	if err != nil {
 		return nil, fmt.Errorf("configure the Kafka producer: %w", err)
@@ -168,7 +169,6 @@ func (p *Producer) Send(m *stream.Message, delivered func(stream.Report, error))
 		w.pair = p.pairs.of(m.Topic)
 	}
 	if mayWait(m) {
-		w.gathered = true
 		p.gather.add(hold(m, w))
 		return nil
 	}
@@ -299,8 +299,8 @@ func (g *generation) took(m *ckafka.Message) {
 
 func (p *Producer) report(m *ckafka.Message) {
 	w, now := m.Opaque.(*pending), time.Now()
-	if w.gathered {
-		p.gather.back()
+	if w.burst != nil {
+		p.gather.back(w.burst)
 	}
 	p.cluster.metrics.delivery.Observe(now.Sub(w.queued).Seconds())
 	err := m.TopicPartition.Error

@@ -2,6 +2,7 @@ package recordjson_test
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -62,5 +63,15 @@ func BenchmarkAppendRecord(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf = recordjson.AppendRecord(buf[:0], &rec)
+	}
+}
+
+func TestTimesAreWrittenAsTheLayoutSays(t *testing.T) {
+	for ms := int64(0); ms <= recordjson.MaxTimestamp; ms += recordjson.MaxTimestamp/9973 + 1 {
+		at := time.UnixMilli(ms).UTC()
+		got := string(recordjson.AppendRecord(nil, &stream.Record{Stream: "s", Timestamp: at}))
+		if want := `"timestamp":"` + at.Format(recordjson.TimeLayout) + `"`; !strings.Contains(got, want) {
+			t.Fatalf("%s has no %s", got, want)
+		}
 	}
 }
