@@ -5,6 +5,7 @@ SHELL := bash
 GOLANGCI_VERSION := v2.15.0
 GOLANGCI := .cache/golangci-lint-$(GOLANGCI_VERSION)/golangci-lint
 FUZZTIME ?= 30s
+FAULTS ?=
 PACKAGES ?= ./...
 PEERS ?= kafka-sse
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
@@ -60,6 +61,11 @@ test-cluster: ## Run the tests that need three brokers, of a real Kafka
 .PHONY: test-upgrade
 test-upgrade: ## Run this version and the one before it after and beside each other
 	@SLUICE_PREVIOUS=$$(scripts/previous) scripts/with-kafka go run ./scripts/gotest -race -count=1 -p=1 -tags=upgrade -run=TestUpgrade ./cmd/gateway
+
+.PHONY: test-faults
+test-faults: build ## Break brokers, links and gateways, and hold promises against it; FAULTS=short, or names
+	@mkdir -p .cache && go build -o .cache/test-faults ./test/faults
+	@KAFKA_LINKS=1 KAFKA_WAIT=300 FAULTS=$(FAULTS) scripts/with-kafka3 .cache/test-faults
 
 .PHONY: test-gssapi
 test-gssapi: ## Build with GSSAPI, and try it with a Kerberos realm and a real Kafka
