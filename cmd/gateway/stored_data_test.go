@@ -286,10 +286,10 @@ func (in *installation) read(t *testing.T, n *notes) {
 	n.EventToken = token["token"].(string)
 }
 
-// event is one of an event stream that has a record.
-type event struct{ id, place string }
+// told is one event of an event stream that has a record.
+type told struct{ id, place string }
 
-func places(events []event) []string {
+func places(events []told) []string {
 	all := make([]string, len(events))
 	for i, e := range events {
 		all[i] = e.place
@@ -299,7 +299,7 @@ func places(events []event) []string {
 }
 
 // events reads n records of an event stream.
-func (in *installation) events(t *testing.T, path string, n int, header ...string) []event {
+func (in *installation) events(t *testing.T, path string, n int, header ...string) []told {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
 	defer cancel()
@@ -315,7 +315,7 @@ func (in *installation) events(t *testing.T, path string, n int, header ...strin
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
-	var all []event
+	var all []told
 	var id string
 	for lines := bufio.NewScanner(resp.Body); len(all) < n && lines.Scan(); {
 		field, value, _ := strings.Cut(lines.Text(), ": ")
@@ -332,7 +332,7 @@ func (in *installation) events(t *testing.T, path string, n int, header ...strin
 			if err := json.Unmarshal([]byte(value), &r); err != nil {
 				t.Fatal(err)
 			}
-			all = append(all, event{id, fmt.Sprint(r.Stream, "/", r.Partition, "/", r.Offset)})
+			all = append(all, told{id, fmt.Sprint(r.Stream, "/", r.Partition, "/", r.Offset)})
 		}
 	}
 	if len(all) < n {
