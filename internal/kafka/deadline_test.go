@@ -36,7 +36,6 @@ func (c *clock) queue(topic string, size int) *pending {
 
 func (c *clock) want(t *testing.T, want ...string) {
 	t.Helper()
-	synctest.Wait()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if diff := cmp.Diff(want, c.said); diff != "" {
@@ -45,7 +44,11 @@ func (c *clock) want(t *testing.T, want ...string) {
 	c.said = nil
 }
 
-func pass(d time.Duration) { <-time.After(d) }
+// pass lets time pass, and what is due then be done.
+func pass(d time.Duration) {
+	<-time.After(d)
+	synctest.Wait()
+}
 
 func TestDeadlinesTellEachRecordInItsTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
