@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -410,5 +411,16 @@ func TestPlacesAreBounded(t *testing.T) {
 	p := g.do(t, "POST /streams/s", "1").wantProblem(t, stream.SchemaViolation, 422)
 	if len(p.Errors) != 2 || p.Errors[0] != (stream.Violation{Pointer: "#/a", Detail: "d"}) || p.Errors[1].Pointer != "#" || len(p.Errors[1].Detail) > 500 {
 		t.Errorf("%.2000v", p.Errors)
+	}
+}
+
+func TestListsOfErrorsAreBounded(t *testing.T) {
+	g := newGateway(t, nil)
+	g.publisher.publish = func(context.Context, *stream.Outgoing) (stream.Report, error) {
+		return stream.Report{}, &stream.Error{Code: stream.SchemaViolation, Message: "m", Violations: slices.Repeat([]stream.Violation{{Pointer: "#/a", Detail: "d"}}, 10_000)}
+	}
+	p := g.do(t, "POST /streams/s", "1").wantProblem(t, stream.SchemaViolation, 422)
+	if n := len(p.Errors); n != 102 || p.Errors[n-1].Detail != "9899 more are not listed" {
+		t.Errorf("%d errors, the last one %v", n, p.Errors[n-1])
 	}
 }

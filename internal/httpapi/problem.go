@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"math"
 	"net/http"
@@ -72,9 +73,17 @@ func clip(s string) string {
 	return strings.ToValidUTF8(s[:maxDetail], "") + "…"
 }
 
-// clipAll bounds the sentences and the places. A place that is too long to tell
-// is not cut, which would make it another, but is the whole.
+// maxErrors is how many violations a problem lists, and then how many more there
+// are: an answer must not be many times as large as what was sent.
+const maxErrors = 101
+
+// clipAll bounds the violations, their sentences and places. A place that is too
+// long to tell is not cut, which would make it another, but is the whole.
 func clipAll(violations []stream.Violation) []stream.Violation {
+	if left := len(violations) - maxErrors; left > 0 {
+		more := stream.Violation{Pointer: "#", Detail: fmt.Sprintf("%d more are not listed", left)}
+		violations = append(violations[:maxErrors:maxErrors], more)
+	}
 	long := func(v stream.Violation) bool { return len(v.Detail) > maxDetail || len(v.Pointer) > maxPointer }
 	if !slices.ContainsFunc(violations, long) {
 		return violations
