@@ -15,7 +15,7 @@ import (
 )
 
 // herdRate is how many records a second the herd's stream gets.
-const herdRate = 100
+const herdRate = 10
 
 // returnTime bounds what is waited for of a herd.
 const returnTime = 5 * time.Minute
