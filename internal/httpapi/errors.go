@@ -150,7 +150,7 @@ var kinds = map[stream.Code]kind{
 	},
 	stream.OutcomeUnknown: {
 		http.StatusGatewayTimeout, "It is not known whether it was stored",
-		"The record was handed to Kafka and no answer came in time. It may be stored, now or a moment later. Sending it again may store it twice: do so when receivers tolerate duplicates, or look first whether it arrived.",
+		"The record was handed to Kafka and no answer came in time. It may be stored, now or as soon as Kafka can: the gateway goes on trying. Sending it again may store it twice: do so when receivers tolerate duplicates, or look first whether it arrived.",
 	},
 	stream.Internal: {
 		http.StatusInternalServerError, "The gateway failed",
