@@ -24,7 +24,7 @@ const (
 	retryBusyMax  = 15 * time.Second
 	lifetimeShare = 0.2 // of a stream's lifetime, more or less
 	keepAliveSkew = 0.8 // of the time to the first keep-alive, less, so that streams that began together do not stay so
-	wakeTogether  = 250 * time.Millisecond
+	wakeTogether  = 500 * time.Millisecond
 )
 
 // getEvents answers with Server-Sent Events.

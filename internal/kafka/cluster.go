@@ -163,9 +163,22 @@ func (c *Cluster) Reachable() error {
 
 func (c *Cluster) spawn(f func()) { c.running.Go(f) }
 
-// probe asks the cluster for nothing but its brokers.
+// probeCheap is how long the first question of a probe may take.
+const probeCheap = 500 * time.Millisecond
+
+// probe asks the cluster for nothing but its brokers. librdkafka puts that
+// question to the broker that it takes for the controller, and to no other: where
+// that one does not answer, any broker is asked, and for all topics, since
+// librdkafka asks so when it knows of none.
 func (c *Cluster) probe(timeout time.Duration) error {
-	_, err := c.handle.GetMetadata(nil, false, int(timeout.Milliseconds()))
+	ctx, cancel := context.WithTimeout(context.Background(), probeCheap)
+	defer cancel()
+	_, err := use(c.handle, func() (ckafka.DescribeClusterResult, error) {
+		return c.handle.admin.DescribeCluster(ctx, ckafka.SetAdminRequestTimeout(probeCheap))
+	})
+	if err != nil {
+		_, err = c.handle.GetMetadata(nil, false, int((timeout - probeCheap).Milliseconds()))
+	}
 	return err
 }
 

@@ -20,7 +20,7 @@ const (
 	fleetSession   = 6 * time.Second // the least that Kafka allows by default
 	fleetHeartbeat = time.Second
 	fleetStall     = 10 * time.Second       // max.poll.interval.ms: what a gateway whose poll loop stalls may keep its partitions
-	fleetPoll      = 250 * time.Millisecond // one wait of the poll loop
+	fleetPoll      = 500 * time.Millisecond // one wait of the poll loop
 	fleetRetry     = time.Second            // pause before a consumer that failed is replaced
 )
 
@@ -173,6 +173,7 @@ type fleetMember struct {
 	wake      chan struct{} // there is something new to be confirmed
 	questions questions
 	deaf      atomic.Bool // the group does not answer, though Kafka does
+	told      told        // the one that proves writes it
 	number    int64       // of the credentials that the consumer has
 }
 

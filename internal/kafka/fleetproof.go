@@ -118,10 +118,13 @@ func (m *fleetMember) ask(ctx context.Context) error {
 	if len(owned) == 0 {
 		return nil
 	}
-	asked := time.Now()
-	err := m.answer(ctx, m.questions.put(func() error { return m.commit(owned) }))
+	asked, at := time.Now(), m.news(owned, epoch)
+	err := m.answer(ctx, m.questions.put(func() error { return m.commit(at) }))
 	if err != nil && !is(err, ckafka.ErrRebalanceInProgress) { // which is said to members alone
 		return err
+	}
+	if err == nil {
+		m.told.add(at)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -131,15 +134,48 @@ func (m *fleetMember) ask(ctx context.Context) error {
 	return nil
 }
 
-func (m *fleetMember) commit(owned []int32) error {
-	at := make([]ckafka.TopicPartition, len(owned))
-	for i, p := range owned {
-		var offset int64
-		if m.o.Position != nil {
-			offset = max(0, m.o.Position(p))
-		}
-		at[i] = place{m.o.Topic, p}.at(offset)
+// told are the offsets that this member committed since a rebalance; others may
+// have committed theirs before.
+type told struct {
+	epoch   int
+	offsets map[int32]ckafka.Offset
+}
+
+func (t *told) add(parts []ckafka.TopicPartition) {
+	for _, tp := range parts {
+		t.offsets[tp.Partition] = tp.Offset
 	}
+}
+
+// news gives the offsets that the group does not know yet, or one that it does:
+// an answer to one proves as much as one to all, and Kafka stores each.
+func (m *fleetMember) news(owned []int32, epoch int) []ckafka.TopicPartition {
+	if m.told.epoch != epoch || m.told.offsets == nil {
+		m.told = told{epoch, map[int32]ckafka.Offset{}}
+	}
+	var all, at []ckafka.TopicPartition
+	for _, p := range owned {
+		tp := place{m.o.Topic, p}.at(m.position(p))
+		if known, ok := m.told.offsets[p]; !ok || known != tp.Offset {
+			at = append(at, tp)
+		}
+		all = append(all, tp)
+	}
+	if len(at) == 0 {
+		at = all[:1]
+	}
+	return at
+}
+
+// position is how far this gateway has read a partition.
+func (m *fleetMember) position(p int32) int64 {
+	if m.o.Position == nil {
+		return 0
+	}
+	return max(0, m.o.Position(p))
+}
+
+func (m *fleetMember) commit(at []ckafka.TopicPartition) error {
 	committed, err := m.consumer.CommitOffsets(at)
 	if err != nil {
 		return err

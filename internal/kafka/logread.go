@@ -16,7 +16,7 @@ import (
 const (
 	logRetry    = 50 * time.Millisecond
 	logRetryMax = 5 * time.Second
-	logPoll     = 250 * time.Millisecond
+	logPoll     = 500 * time.Millisecond
 )
 
 // follow reads the log from its beginning, and again from its beginning

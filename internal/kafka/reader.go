@@ -19,7 +19,7 @@ const (
 	readTimeout    = 10 * time.Second
 	readFetchBytes = 256 << 10
 	pollInterval   = 100 * time.Millisecond
-	idleInterval   = 250 * time.Millisecond
+	idleInterval   = 500 * time.Millisecond
 )
 
 // Reader reads single records by their place. It may be used by any number of

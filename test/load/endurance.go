@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"runtime"
 	"time"
 
 	"sluice/test/bench/gateway"
@@ -16,7 +17,7 @@ import (
 const share = 0.7
 
 // capacityTime is how long the capacity is measured.
-const capacityTime = 30 * time.Second
+const capacityTime = time.Minute
 
 // minute is one line of the table.
 type minute struct {
@@ -25,14 +26,15 @@ type minute struct {
 	resident, heap     float64 // MB
 	goroutines, open   float64
 	threads, cores     float64
-	complaints, behind int // lines of the log; requests that were due and had not begun
+	stolen             float64 // percent of the machine's time that its host gave to others
+	complaints, behind int     // lines of the log; requests that were due and had not begun
 }
 
 // endurance measures a mixed load for long.
 func endurance(ctx context.Context, o options) error {
 	log := &complaints{}
 	o.Log = log
-	o.Env = []string{"SLUICE_WEBHOOKS_ALLOW_NETWORKS=127.0.0.0/8", "SLUICE_LIMITS_STREAM_LIFETIME=5m"}
+	o.Env = []string{"SLUICE_WEBHOOKS_ALLOW_NETWORKS=127.0.0.0/8", "SLUICE_LIMITS_STREAM_LIFETIME=5m", "SLUICE_LIMITS_FEED_BYTES=16MiB"}
 	g, err := startReady(ctx, o.Options)
 	if err != nil {
 		return err
@@ -50,7 +52,7 @@ func endurance(ctx context.Context, o options) error {
 	if err != nil {
 		return err
 	}
-	followers := &audience{addr: g.Addr, path: "/streams/live/events?from=earliest", timed: 5}
+	followers := &audience{addr: g.Addr, path: "/streams/live/events?from=earliest", timed: 5, attended: true}
 	followers.start(ctx, liveFollowers, liveFollowers)
 	m := newMix(g)
 	capacity, err := m.capacity(ctx, o.warm)
@@ -101,7 +103,7 @@ func record(ctx context.Context, g *gateway.Gateway, m *mix, f *audience, log *c
 // watchMinute looks at the gateway for a minute: the heap is the smallest that
 // was seen, which is what is left after a collection.
 func watchMinute(ctx context.Context, g *gateway.Gateway, length time.Duration) (minute, error) {
-	used, start := process.CPU(g.PID()), time.Now()
+	used, stolen, start := process.CPU(g.PID()), process.Stolen(), time.Now()
 	one := minute{}
 	for end := start.Add(length); time.Now().Before(end); {
 		if err := measure.Rest(ctx, min(2*time.Second, time.Until(end))); err != nil {
@@ -115,17 +117,18 @@ func watchMinute(ctx context.Context, g *gateway.Gateway, length time.Duration) 
 	}
 	one.resident, one.threads = float64(process.Resident(g.PID())), float64(process.Threads(g.PID()))
 	one.cores = (process.CPU(g.PID()) - used).Seconds() / time.Since(start).Seconds()
+	one.stolen = 100 * (process.Stolen() - stolen).Seconds() / time.Since(start).Seconds() / float64(runtime.NumCPU())
 	return one, nil
 }
 
 // tell prints every third minute, and the last.
 func tell(minutes []minute) {
-	print("| minute | requests/s | p50 ms | p99 ms | SSE p99 ms | RSS MB | heap MB | goroutines | descriptors | threads | CPU, cores | failed so far | complaints in the log |")
-	print("|---|---|---|---|---|---|---|---|---|---|---|---|---|")
+	print("| minute | requests/s | p50 ms | p99 ms | SSE p99 ms | RSS MB | heap MB | goroutines | descriptors | threads | CPU, cores | stolen % | failed so far | complaints in the log |")
+	print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for i, m := range minutes {
 		if i%3 == 0 || i == len(minutes)-1 {
-			print("| %d | %.0f | %.1f | %.1f | %.1f | %.0f | %.0f | %.0f | %.0f | %.0f | %.2f | %.0f | %d |", i+1, m.requests, m.p50, m.p99, m.sse,
-				m.resident, m.heap, m.goroutines, m.open, m.threads, m.cores, m.failed, m.complaints)
+			print("| %d | %.0f | %.1f | %.1f | %.1f | %.0f | %.0f | %.0f | %.0f | %.0f | %.2f | %.0f | %.0f | %d |", i+1, m.requests, m.p50, m.p99, m.sse,
+				m.resident, m.heap, m.goroutines, m.open, m.threads, m.cores, m.stolen, m.failed, m.complaints)
 		}
 	}
 	print("")

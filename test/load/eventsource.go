@@ -18,7 +18,8 @@ import (
 // event, for as long as it gets status 200 or no answer at all.
 type audience struct {
 	addr, path string
-	timed      int // how many of them measure latencies
+	timed      int  // how many of them measure latencies
+	attended   bool // only of records that were made while the reader was there, not of what it caught up on
 
 	events, repeated, missing atomic.Int64
 	gaps                      atomic.Int64 // control events that tell of records that are gone
@@ -90,6 +91,7 @@ type reader struct {
 	retry time.Duration
 	id    []byte            // of the last event
 	next  [partitions]int64 // the offset that must come next
+	since int64             // when the stream was opened, in Unix nanoseconds
 	buf   []byte
 }
 
@@ -136,8 +138,10 @@ func (r *reader) follow(ctx context.Context) (again bool) {
 	r.begun()
 	r.opened.Add(1)
 	r.open.Add(1)
+	opened := time.Now()
+	r.since = opened.UnixNano()
 	r.mu.Lock()
-	r.openings = append(r.openings, time.Now())
+	r.openings = append(r.openings, opened)
 	r.mu.Unlock()
 	r.frames(c)
 	r.open.Add(-1)
@@ -252,7 +256,7 @@ func (r *reader) record(data []byte, now int64) {
 	}
 	r.next[p] = offset + 1
 	if r.times {
-		if t := number(data, `"t":`); t > 0 {
+		if t := number(data, `"t":`); t > 0 && (!r.attended || t >= r.since) {
 			r.latencies.Add(time.Duration(now - t))
 		}
 	}

@@ -24,6 +24,22 @@ func CPU(pid int) time.Duration {
 	return time.Duration(user+system) * time.Second / time.Duration(ticks())
 }
 
+// Stolen gives the time, of all CPUs together, in which this machine had work
+// and its host gave the CPU to others; 0 where that cannot be read.
+func Stolen() time.Duration {
+	stat, err := os.ReadFile("/proc/stat")
+	if err != nil {
+		return 0
+	}
+	line, _, _ := strings.Cut(string(stat), "\n")
+	fields := strings.Fields(line)
+	if len(fields) < 9 {
+		return 0
+	}
+	stolen, _ := strconv.ParseInt(fields[8], 10, 64)
+	return time.Duration(stolen) * time.Second / time.Duration(ticks())
+}
+
 // ticks is how many of the kernel's clock ticks make a second.
 func ticks() int64 {
 	out, err := exec.Command("getconf", "CLK_TCK").Output() //nolint:noctx // ends at once
