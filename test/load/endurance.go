@@ -123,7 +123,7 @@ func watchMinute(ctx context.Context, g *gateway.Gateway, length time.Duration) 
 
 // tell prints every third minute, and the last.
 func tell(minutes []minute) {
-	print("| minute | requests/s | p50 ms | p99 ms | SSE p99 ms | RSS MB | heap MB | goroutines | descriptors | threads | CPU, cores | stolen % | failed so far | complaints in the log |")
+	print("| minute | requests/s | p50 ms | p99 ms | SSE p99 ms | RSS MB | heap MB | goroutines | descriptors | threads | CPU, cores | stolen, %% | failed so far | complaints in the log |")
 	print("|---|---|---|---|---|---|---|---|---|---|---|---|---|---|")
 	for i, m := range minutes {
 		if i%3 == 0 || i == len(minutes)-1 {

@@ -199,8 +199,11 @@ func histogram(after []time.Duration) string {
 
 // back waits until all readers have a stream, and have what is stored now.
 func (h *herds) back(ctx context.Context) error {
-	err := measure.Eventually(ctx, returnTime, "all readers have a stream", func() bool {
-		return h.audience.open.Load()+h.audience.lost.Load() >= int64(h.followers)
+	err := measure.Eventually(ctx, returnTime, "all readers have a stream", func() error {
+		if n := h.audience.open.Load() + h.audience.lost.Load(); n < int64(h.followers) {
+			return fmt.Errorf("%d have", n)
+		}
+		return nil
 	})
 	if err == nil && h.audience.lost.Load() > 0 {
 		err = fmt.Errorf("%d readers gave up: %s", h.audience.lost.Load(), h.audience.strange)
@@ -209,8 +212,11 @@ func (h *herds) back(ctx context.Context) error {
 		return err
 	}
 	count, _ := h.stored.total()
-	return measure.Eventually(ctx, returnTime, "all readers have caught up", func() bool {
-		return h.audience.events.Load() >= count*int64(h.followers)
+	return measure.Eventually(ctx, returnTime, "all readers have caught up", func() error {
+		if n := h.audience.events.Load(); n < count*int64(h.followers) {
+			return fmt.Errorf("they have %d of %d events", n, count*int64(h.followers))
+		}
+		return nil
 	})
 }
 

@@ -74,3 +74,17 @@ func TestWhere(t *testing.T) {
 		}
 	}
 }
+
+// TestAttended: what a reader catches up on counts as an event, and not as a
+// latency of following.
+func TestAttended(t *testing.T) {
+	for attended, want := range map[bool]int{false: 2, true: 1} {
+		r := &reader{audience: &audience{attended: attended}, times: true, since: 100, buf: []byte(
+			"id: p1.1\ndata: {\"partition\":1,\"offset\":0,\"data\":{\"t\":99}}\n\n" +
+				"id: p1.2\ndata: {\"partition\":1,\"offset\":1,\"data\":{\"t\":100}}\n\n")}
+		r.take()
+		if e, n := r.events.Load(), r.latencies.Count(); e != 2 || n != want {
+			t.Errorf("attended %v: %d events and %d latencies, want 2 and %d", attended, e, n, want)
+		}
+	}
+}
