@@ -143,7 +143,7 @@ func (c *Cluster) configAs(i *identity, own ckafka.ConfigMap) (ckafka.ConfigMap,
 // Close ends the client. Whoever still asks gets an error.
 func (c *Cluster) Close() {
 	c.stop()
-	c.handle.close() // which ends watch
+	c.handle.end() // which ends watch
 	c.running.Wait()
 	if c.wire != nil {
 		c.wire.close()

@@ -2,20 +2,16 @@ package kafka
 
 import (
 	"fmt"
-	"sync"
 
 	ckafka "github.com/confluentinc/confluent-kafka-go/v2/kafka"
 )
 
-// control is the control connection's handle. Whatever is asked of it counts
-// as inside until it is answered, for librdkafka's handle must not be freed
-// under a question: the process would crash.
+// control is the control connection's handle. Whoever asks something of it is
+// inside until that is answered.
 type control struct {
+	gate
 	producer *ckafka.Producer
 	admin    *ckafka.AdminClient
-
-	inside sync.RWMutex
-	gone   bool
 }
 
 // errClosed is what questions get after close.
@@ -41,14 +37,14 @@ func (c *control) renew(cfg ckafka.ConfigMap) error {
 	if err != nil {
 		return err
 	}
-	c.inside.Lock()
-	old, gone := c.producer, c.gone
+	c.hold()
+	old, gone := c.producer, c.shut
 	if !gone {
 		c.producer, c.admin = next.producer, next.admin
 	}
-	c.inside.Unlock()
+	c.release(false)
 	if gone {
-		next.close()
+		next.end()
 		return errClosed
 	}
 	old.Close() // whose events end with it
@@ -57,28 +53,25 @@ func (c *control) renew(cfg ckafka.ConfigMap) error {
 
 // events gives those of the present handle.
 func (c *control) events() chan ckafka.Event {
-	c.inside.RLock()
-	defer c.inside.RUnlock()
+	c.hold()
+	defer c.release(false)
 	return c.producer.Events()
 }
 
-// close waits for the questions under way, and frees the handle, which also
-// ends its events.
-func (c *control) close() {
-	c.inside.Lock()
-	defer c.inside.Unlock()
-	c.gone = true
+// end waits for the questions under way, and frees the handle, which also ends
+// its events.
+func (c *control) end() {
+	c.close()
 	c.producer.Close()
 }
 
 // use asks something of the handle unless it is gone.
 func use[T any](c *control, ask func() (T, error)) (T, error) {
-	c.inside.RLock()
-	defer c.inside.RUnlock()
-	if c.gone {
+	if !c.enter() {
 		var none T
 		return none, errClosed
 	}
+	defer c.leave()
 	return ask()
 }
 

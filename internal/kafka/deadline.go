@@ -9,22 +9,20 @@ import (
 	"sluice/internal/stream"
 )
 
-// How many records of a topic may be late, and bytes of them, before more are
-// refused, and which part of what librdkafka may hold of all topics.
-const (
-	lateRecords = 1000
-	lateBytes   = 16 << 20
-	latePart    = 4
-)
+// lateMost is what may be late of a topic before more records are refused.
+var lateMost = amount{records: 1000, bytes: 16 << 20}
+
+// latePart is which part of what librdkafka may hold may be late of all topics.
+const latePart = 4
 
 // deadlines ends the waiting for records that Kafka does not acknowledge in
 // time. librdkafka would give such a record up, but then it numbers all records
 // of the producer anew, also one that a broker has stored and not acknowledged:
 // it is sent again, is taken for another one, and is in Kafka twice. So nothing
 // is given up there. Whoever waits is told in time that the outcome is unknown,
-// the record is late from then on, and may be stored at any time. Only when so many are late
-// that they leave little room for others are they given up, with the producer
-// that numbered them.
+// the record is late from then on, and may be stored at any time. Only when so
+// many are late that they leave little room for others are they given up, with
+// the producer that numbered them.
 //
 // It knows nothing of Kafka. Any number of goroutines may use it.
 type deadlines struct {
@@ -34,23 +32,28 @@ type deadlines struct {
 	gauge   prometheus.Gauge
 
 	mu          sync.Mutex
-	room        lateness // what may be late of all topics
-	all         lateness // what is
+	room        amount   // what may be late of all topics
+	all         amount   // what is
 	first, last *pending // those in time, the oldest first
 	late        map[string]*lateness
 	timer       *time.Timer
 	closed      bool
 }
 
-// lateness is what is late, of a topic for example.
-type lateness struct {
-	records, bytes int
-	since          time.Time // when there was none
+// amount is so many records, of so many bytes together.
+type amount struct{ records, bytes int }
+
+func (a *amount) add(records, bytes int) { a.records, a.bytes = a.records+records, a.bytes+bytes }
+
+func (a *amount) reaches(limit amount) bool {
+	return a.records >= limit.records || a.bytes >= limit.bytes
 }
 
-func (l *lateness) add(records, bytes int) { l.records, l.bytes = l.records+records, l.bytes+bytes }
-
-func (l *lateness) reaches(records, bytes int) bool { return l.records >= records || l.bytes >= bytes }
+// lateness is what is late of a topic.
+type lateness struct {
+	amount
+	since time.Time // when there was none
+}
 
 // dueState is how a pending record stands with its deadline.
 type dueState uint8
@@ -70,7 +73,7 @@ func newDeadlines(after time.Duration, gauge prometheus.Gauge, expired func(*pen
 func (d *deadlines) hold(records, bytes int) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.room = lateness{records: records / latePart, bytes: bytes / latePart}
+	d.room = amount{records / latePart, bytes / latePart}
 }
 
 // begin counts the time of a record that was queued now. It may have been
@@ -120,7 +123,7 @@ func (d *deadlines) refuse(topic string) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l := d.late[topic]
-	if l == nil || !l.reaches(lateRecords, lateBytes) {
+	if l == nil || !l.reaches(lateMost) {
 		return nil
 	}
 	e := stream.Errorf(stream.KafkaUnavailable,
@@ -155,7 +158,7 @@ func (d *deadlines) sweep() {
 		d.count(w, now)
 		d.expired(w)
 	}
-	if d.all.records > before && d.all.reaches(d.room.records, d.room.bytes) {
+	if d.all.records > before && d.all.reaches(d.room) {
 		d.crowded()
 	}
 }

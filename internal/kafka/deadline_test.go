@@ -97,12 +97,12 @@ func TestDeadlinesReportedBeforeItBegins(t *testing.T) {
 func TestDeadlinesRefuseATopicThatIsLate(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := newClock()
-		c.hold(8*lateRecords, 8*lateBytes)
+		c.hold(8*lateMost.records, 8*lateMost.bytes)
 		var all []*pending
-		for range lateRecords {
+		for range lateMost.records {
 			all = append(all, c.queue("a", 1))
 		}
-		large := c.queue("large", lateBytes)
+		large := c.queue("large", lateMost.bytes)
 		for _, topic := range []string{"a", "large", "other"} {
 			if err := c.refuse(topic); err != nil {
 				t.Error(err)

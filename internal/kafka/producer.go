@@ -75,12 +75,10 @@ type Producer struct {
 	running  sync.WaitGroup
 }
 
-// generation is one librdkafka producer. It counts who is inside produce, for
-// librdkafka's handle must not be freed under them.
+// generation is one librdkafka producer.
 type generation struct {
+	gate
 	handle *ckafka.Producer
-	inside sync.RWMutex
-	gone   bool
 	topics sync.Map // topic → struct{}: those that took records of it, which it counts
 }
 
@@ -266,7 +264,7 @@ func (p *Producer) produce(m *ckafka.Message) error {
 		if err == nil {
 			p.deadlines.begin(m.Opaque.(*pending))
 		}
-		g.inside.RUnlock()
+		g.leave()
 		if err == nil || !isFatal(err) {
 			return err
 		}
@@ -276,16 +274,14 @@ func (p *Producer) produce(m *ckafka.Message) error {
 	}
 }
 
-// enter gives the current generation, whose handle stays until inside is
-// unlocked for reading; nil when it is gone and has no successor.
+// enter gives the current generation, whose handle stays until it is left; nil
+// when it is gone and has no successor.
 func (p *Producer) enter() *generation {
 	for {
 		g := p.current.Load()
-		g.inside.RLock()
-		if !g.gone {
+		if g.enter() {
 			return g
 		}
-		g.inside.RUnlock()
 		if p.current.Load() == g {
 			return nil
 		}
@@ -318,14 +314,20 @@ func (p *Producer) renew(topic string) {
 	if _, sent := g.topics.Load(topic); !sent || p.closed.Load() {
 		return
 	}
-	g.inside.Lock()
+	g.hold()
 	g.handle.Flush(int(callTimeout.Milliseconds()))
-	succeeded := p.succeed()
-	g.gone = succeeded // before anybody who waits outside puts a record into what is about to be purged
-	g.inside.Unlock()
+	p.handOver(g)
+}
+
+// handOver lets go of a generation that is held, of which another one has taken
+// the place, if that could be made.
+func (p *Producer) handOver(g *generation) (succeeded bool) {
+	succeeded = p.succeed()
+	g.release(succeeded) // or who waits outside would put a record into what is about to be purged
 	if succeeded {
 		p.running.Go(g.retire)
 	}
+	return succeeded
 }
 
 // succeed makes a new generation the current one. The lock is held.
@@ -343,9 +345,7 @@ func (p *Producer) succeed() bool {
 
 // retire frees a generation that nobody enters any more.
 func (g *generation) retire() {
-	g.inside.Lock()
-	g.gone = true
-	g.inside.Unlock()
+	g.close()
 	// Errors only say that there is nothing to purge.
 	_ = g.handle.Purge(ckafka.PurgeQueue | ckafka.PurgeInFlight)
 	g.handle.Flush(int(callTimeout.Milliseconds())) // until the reports of what was purged are served
@@ -372,7 +372,7 @@ func (p *Producer) Refresh(ctx context.Context, topic string) error {
 	if g == nil {
 		return ended(ctx)
 	}
-	defer g.inside.RUnlock()
+	defer g.leave()
 	md, err := metadata(ctx, g.handle, &topic, false)
 	if err != nil {
 		return toError(err)

@@ -57,7 +57,7 @@ func (p *Producer) Follow(l *stream.Login) {
 		return
 	}
 	if g := p.enter(); g != nil {
-		defer g.inside.RUnlock()
+		defer g.leave()
 		p.caller.hand(p.cluster, g.handle)
 	}
 }

@@ -37,20 +37,14 @@ func (p *Producer) renewNow(late bool, why string) bool {
 		return true
 	}
 	g := p.current.Load()
-	g.inside.Lock()
+	g.hold()
 	left := g.handle.Flush(int(renewHold.Milliseconds()))
 	if left > 0 && !late {
-		g.inside.Unlock()
+		g.release(false)
 		return false
 	}
 	if left > 0 {
 		p.log.Warn(why, slog.Int("records", left))
 	}
-	succeeded := p.succeed()
-	g.gone = succeeded
-	g.inside.Unlock()
-	if succeeded {
-		p.running.Go(g.retire)
-	}
-	return succeeded || late
+	return p.handOver(g) || late
 }

@@ -21,9 +21,8 @@ type wireClient struct {
 
 // wireGeneration is one client, and who is asking with it.
 type wireGeneration struct {
+	gate
 	client *kgo.Client
-	inside sync.RWMutex
-	gone   bool
 }
 
 // newWireClient makes one. The error names what only librdkafka knows.
@@ -54,16 +53,13 @@ func (w *wireClient) open() (*wireGeneration, error) {
 func (w *wireClient) use(ask func(*kgo.Client) error) error {
 	for {
 		g := w.current.Load()
-		g.inside.RLock()
-		if g.gone && w.current.Load() != g { // replaced meanwhile
-			g.inside.RUnlock()
-			continue
+		if g.enter() {
+			defer g.leave()
+			return ask(g.client)
 		}
-		defer g.inside.RUnlock()
-		if g.gone {
+		if w.current.Load() == g { // else it was replaced meanwhile
 			return errClosed
 		}
-		return ask(g.client)
 	}
 }
 
@@ -81,15 +77,8 @@ func (w *wireClient) renew(context.Context) {
 		return
 	}
 	old := w.current.Swap(next)
-	old.end()
+	old.close()
 	old.client.Close()
-}
-
-// end waits for the questions under way; others are refused.
-func (g *wireGeneration) end() {
-	g.inside.Lock()
-	defer g.inside.Unlock()
-	g.gone = true
 }
 
 // close ends the connections; questions under way fail.
@@ -99,5 +88,5 @@ func (w *wireClient) close() {
 	w.closed = true
 	g := w.current.Load()
 	g.client.Close()
-	g.end()
+	g.close()
 }
