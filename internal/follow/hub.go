@@ -144,7 +144,7 @@ func New(o Options) *Hub {
 		feeds:    map[feedKey]*feed{},
 		topics:   map[string]*topic{},
 		memory:   memory{budget: or(o.FeedBytes, defaultBytes)},
-		recent:   recent{most: recentBytes, runs: map[runKey]*run{}},
+		recent:   recent{most: recentBytes, tailed: true, runs: map[runKey]*run{}},
 		shared:   recent{most: or(o.CatchUpBytes, defaultBytes) / sharedPart, runs: map[runKey]*run{}},
 		fetching: make(chan struct{}, questions),
 		asking:   make(chan struct{}, questions),

@@ -209,7 +209,7 @@ func (p *pull) readOnce(ctx context.Context) error {
 		}
 	}
 	if p.r.Following && !kept && len(page.Gaps) == 0 {
-		p.hub.recent.extend(page.Records, p.left, page.Left, p.layouts)
+		p.hub.recent.merge(page.Records, p.left, page.Left, p.layouts)
 	}
 	p.gaps = append(p.gaps, page.Gaps...)
 	back := map[stream.Partition]int64{}

@@ -14,15 +14,16 @@ const (
 	recordBytes = 256
 )
 
-// recent keeps the newest records of partitions in which somebody waits for
-// pages, so that a thousand who wait for the same record do not have Kafka send
-// it to each of them. The tail's goroutine writes it.
+// recent keeps records that several need, so that Kafka does not send them to
+// each: the newest of partitions in which somebody waits for pages, which the
+// tail's goroutine puts there, or those that many who are behind go through.
 type recent struct {
-	most  int // bytes
-	mu    sync.RWMutex
-	runs  map[runKey]*run
-	order []*run // one entry for each record, the oldest first
-	bytes int
+	most   int  // bytes
+	tailed bool // the tail writes it
+	mu     sync.RWMutex
+	runs   map[runKey]*run
+	order  []*run // one entry for each record, the oldest first
+	bytes  int
 }
 
 // runKey names a partition of one topic: of one that is made anew there is
@@ -61,27 +62,53 @@ func (c *recent) put(key runKey, from int64, x *stream.Fetched) {
 	c.tidy()
 }
 
-// extend keeps what Kafka was asked for all the same: the others who wait, after
-// a restart for example, need just that. It is kept where it lies right before
-// what is kept, or where nothing is.
-func (c *recent) extend(records []stream.Record, asked, left []stream.Span, layouts []stream.Layout) {
+// merge keeps a page that Kafka was asked for all the same: the others who wait
+// or are behind, after a restart for example, need just that. Where it touches
+// what is kept of a partition it makes that longer; elsewhere it takes its place.
+// What the tail reads it only makes longer at its beginning: the end is the
+// tail's, and what is newer counts more.
+func (c *recent) merge(records []stream.Record, asked, left []stream.Span, layouts []stream.Layout) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for i, sp := range asked {
 		l, _ := layoutOf(layouts, sp.Stream)
 		key, to := runKey{l.TopicID, sp.Number}, left[i].From
-		r := c.runs[key]
-		if r == nil {
-			r = &run{key: key, from: to, next: to}
-		}
-		if left[i].Partition != sp.Partition || sp.From >= to || r.from != to {
+		if left[i].Partition != sp.Partition || sp.From >= to {
 			continue
 		}
-		c.runs[key] = r
-		r.from = sp.From
-		r.records = append(c.keep(r, records, stream.Span{Partition: sp.Partition, From: sp.From, To: to}), r.records...)
+		r := c.runs[key]
+		switch apart := r != nil && (to < r.from || sp.From > r.next); {
+		case apart && c.tailed:
+			continue
+		case apart, r == nil:
+			c.drop(key)
+			r = &run{key: key, from: to, next: to}
+			c.runs[key] = r
+		}
+		if sp.From < r.from {
+			r.records = append(c.keep(r, records, stream.Span{Partition: sp.Partition, From: sp.From, To: r.from}), r.records...)
+			r.from = sp.From
+		}
+		if r.next < to && !c.tailed {
+			r.records = append(r.records, c.keep(r, records, stream.Span{Partition: sp.Partition, From: r.next, To: to})...)
+			r.next = to
+		}
 	}
 	c.tidy()
+}
+
+// keep counts the records of a span as ones of a run, and gives them. The lock
+// is held.
+func (c *recent) keep(r *run, records []stream.Record, sp stream.Span) []*stream.Record {
+	var kept []*stream.Record
+	for i := range records {
+		if rec := records[i]; rec.Stream == sp.Stream && rec.Partition == sp.Number && rec.Offset >= sp.From && rec.Offset < sp.To {
+			kept = append(kept, &rec) // not the page it stands in
+			c.order = append(c.order, r)
+			c.bytes += sizeOf(&rec)
+		}
+	}
+	return kept
 }
 
 // tidy forgets the oldest records while there is too much, and the entries of
