@@ -4,7 +4,8 @@ import (
 	"net/url"
 	"strings"
 	"time"
-	"unicode/utf8"
+
+	"sluice/internal/stream/cloudevents"
 )
 
 // check holds the event's attributes against CloudEvents 1.0.2.
@@ -28,11 +29,11 @@ func (e *event) check() {
 // attributeProblem gives what is wrong with an attribute, and "" for nothing.
 func attributeProblem(a attribute) string {
 	switch {
-	case !isAttributeName(a.name):
-		return "is no attribute: names are made of lower-case letters and digits"
 	case a.name == "data":
 		return "is no name for an attribute; the data is the body"
-	case !isAttributeText(a.value):
+	case !cloudevents.IsName(a.name):
+		return "is no attribute: names are made of lower-case letters and digits"
+	case !cloudevents.IsText(a.value):
 		return "has characters that no attribute may have: control characters, or what is not Unicode"
 	}
 	return valueProblem(a)
@@ -64,38 +65,11 @@ func valueProblem(a attribute) string {
 			return "is not a time such as 2026-01-31T12:00:00Z (RFC 3339)"
 		}
 	case attrDataContentType:
-		if mediaType, err := readMediaType(a.value); err != nil || !isJSONType(mediaType) {
+		if mediaType, err := readMediaType(a.value); err != nil || !cloudevents.IsJSON(mediaType) {
 			return "is not JSON in UTF-8: the data is checked against a JSON Schema, so this is application/json, another +json type, or left out"
 		}
 	}
 	return ""
-}
-
-// isAttributeName says whether s can name an attribute.
-func isAttributeName(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return s != ""
-}
-
-// isAttributeText says whether s has only characters that an attribute may
-// have (CloudEvents 1.0.2, type system, String).
-func isAttributeText(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		switch {
-		case r < 0x20, 0x7f <= r && r < 0xa0: // control characters
-			return false
-		case 0xfdd0 <= r && r <= 0xfdef, r&0xfffe == 0xfffe: // noncharacters
-			return false
-		}
-	}
-	return true
 }
 
 // uriMarks are the characters of URIs beside letters and digits (RFC 3986 §2).

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/cloudevents"
 )
 
 // bodyFormat is what a body holds.
@@ -43,13 +44,13 @@ func formatOf(r *http.Request) (bodyFormat, error) {
 		return formatEventBatch, nil
 	case strings.HasPrefix(mediaType, "application/cloudevents"):
 		return 0, stream.Errorf(stream.UnsupportedType, "CloudEvents are taken as JSON alone: %s, %s, or ce-* headers with the data as application/json", typeEvent, typeEventBatch)
-	case event && header != "" && !isJSONType(mediaType):
+	case event && header != "" && !cloudevents.IsJSON(mediaType):
 		return 0, stream.Errorf(stream.UnsupportedType, "a CloudEvent's data is checked against a JSON Schema, so its Content-Type (datacontenttype) is application/json, another +json type, or none")
 	case event:
 		return formatBinaryEvent, nil
 	case mediaType == "application/x-ndjson":
 		return formatNDJSON, nil
-	case isJSONType(mediaType), mediaType == "text/plain", mediaType == "application/x-www-form-urlencoded":
+	case cloudevents.IsJSON(mediaType), mediaType == "text/plain", mediaType == "application/x-www-form-urlencoded":
 		return formatJSON, nil
 	}
 	return 0, stream.Errorf(stream.UnsupportedType, "this Content-Type is not supported; use application/json for one record, application/x-ndjson for many")
@@ -69,11 +70,4 @@ func readMediaType(header string) (string, error) {
 		return "", stream.Errorf(stream.UnsupportedType, "the charset is not supported; send UTF-8")
 	}
 	return mediaType, nil
-}
-
-// isJSONType says whether data of that type is JSON, by the rule of
-// CloudEvents' JSON format: the subtype is json, or ends with +json.
-func isJSONType(mediaType string) bool {
-	_, subtype, _ := strings.Cut(mediaType, "/")
-	return subtype == "json" || strings.HasSuffix(subtype, "+json")
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/endpoint"
 )
 
 // The bounds of an endpoint.
@@ -136,25 +137,10 @@ func (r *request) readHeaders(o *object) {
 
 // checkHeaderName says what is wrong with a header's name, or "".
 func checkHeaderName(name string) string {
-	token := name != "" && len(name) <= maxHeaderName
-	for i := range len(name) {
-		c := name[i]
-		token = token && (c|0x20 >= 'a' && c|0x20 <= 'z' || c >= '0' && c <= '9' || strings.IndexByte("!#$%&'*+-.^_`|~", c) >= 0)
-	}
-	if !token {
+	switch {
+	case len(name) > maxHeaderName || !endpoint.IsHeaderName(name):
 		return "is no name of a header"
-	}
-	lower := strings.ToLower(name)
-	own := []string{
-		"accept-encoding", "connection", "content-encoding", "content-length", "content-type", "date", "expect", "host", "http2-settings",
-		"idempotency-key", "keep-alive", "te", "trailer", "transfer-encoding", "upgrade", "x-idempotency-key", "traceparent", "tracestate", "baggage", "user-agent",
-	}
-	for _, prefix := range []string{"webhook-", "ce-", "proxy-", "sluice-"} {
-		if strings.HasPrefix(lower, prefix) {
-			return "is a header that the gateway sets itself, or must not send"
-		}
-	}
-	if slices.Contains(own, lower) {
+	case endpoint.IsReserved(name):
 		return "is a header that the gateway sets itself, or must not send"
 	}
 	return ""

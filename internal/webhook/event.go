@@ -9,9 +9,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"unicode/utf8"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/cloudevents"
 	"sluice/internal/stream/recordjson"
 )
 
@@ -82,7 +82,7 @@ func eventOf(rec *stream.Record, topicID string) *event {
 func (e *event) published(headers []stream.Header) bool {
 	contentType := ""
 	for _, h := range headers {
-		if name, found := strings.CutPrefix(h.Name, eventPrefix); found && isAttribute(name) && name != attrContentType && h.Value != nil {
+		if name, found := strings.CutPrefix(h.Name, eventPrefix); found && cloudevents.IsName(name) && name != attrContentType && h.Value != nil {
 			e.keep(name, string(h.Value))
 		}
 		if h.Name == eventType && isHeaderText(h.Value) {
@@ -120,7 +120,7 @@ func (e *event) add(name, value string) {
 // value. Only extensions may be empty.
 func (e *event) keep(name, value string) {
 	has := slices.ContainsFunc(e.attributes, func(a attribute) bool { return a.name == name })
-	if !has && (value != "" || isExtension(name)) && isAttributeText(value) {
+	if !has && (value != "" || isExtension(name)) && cloudevents.IsText(value) {
 		e.attributes = append(e.attributes, attribute{name, value})
 	}
 }
@@ -193,36 +193,8 @@ func isExtension(name string) bool {
 	return true
 }
 
-// isAttribute says whether s can name an attribute.
-func isAttribute(s string) bool {
-	for i := range len(s) {
-		if c := s[i]; (c < 'a' || c > 'z') && (c < '0' || c > '9') {
-			return false
-		}
-	}
-	return s != "" && s != "data"
-}
-
-// isAttributeText says whether an attribute can have the value (CloudEvents
-// 1.0.2, type system, String).
-func isAttributeText(s string) bool {
-	if !utf8.ValidString(s) {
-		return false
-	}
-	for _, r := range s {
-		switch {
-		case r < 0x20, 0x7f <= r && r < 0xa0: // control characters
-			return false
-		case 0xfdd0 <= r && r <= 0xfdef, r&0xfffe == 0xfffe: // noncharacters
-			return false
-		}
-	}
-	return true
-}
-
 // isJSONType says whether data of the type is JSON.
 func isJSONType(contentType string) bool {
 	mediaType, _, err := mime.ParseMediaType(contentType)
-	_, subtype, _ := strings.Cut(mediaType, "/")
-	return err == nil && (subtype == "json" || strings.HasSuffix(subtype, "+json"))
+	return err == nil && cloudevents.IsJSON(mediaType)
 }

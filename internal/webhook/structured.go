@@ -11,6 +11,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 
 	"sluice/internal/stream"
+	"sluice/internal/stream/cloudevents"
 )
 
 // structured gives the event that somebody wrote to Kafka in the structured
@@ -44,7 +45,7 @@ func (e *event) readAttributes(members map[string]jsontext.Value) bool {
 			continue
 		}
 		text, ok := attributeText(value)
-		if !ok || !isAttribute(name) || !isAttributeText(text) {
+		if !ok || !cloudevents.IsName(name) || !cloudevents.IsText(text) {
 			return false
 		}
 		if name != attrContentType {
