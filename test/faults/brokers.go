@@ -14,6 +14,8 @@ import (
 	"github.com/twmb/franz-go/pkg/kadm"
 	"github.com/twmb/franz-go/pkg/kgo"
 	"github.com/twmb/franz-go/pkg/kmsg"
+
+	"sluice/test/bench/measure"
 )
 
 // brokers are the three of test/kafka/kafka-up3, numbered from 1, and a plain
@@ -56,7 +58,7 @@ func (b *brokers) ended(ctx context.Context, node int) error {
 	if err != nil {
 		return err
 	}
-	return eventually(ctx, fmt.Sprintf("broker %d has ended", node), func() error {
+	return measure.Eventually(ctx, patience, fmt.Sprintf("broker %d has ended", node), func() error {
 		// What has ended and was not waited for has no command line.
 		if line, err := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid)); err == nil && len(line) > 0 {
 			return errors.New("it runs")
@@ -76,7 +78,7 @@ func (b *brokers) start(ctx context.Context) error {
 }
 
 func (b *brokers) inSync(ctx context.Context) error {
-	return eventually(ctx, "all replicas are in sync", func() error {
+	return measure.Eventually(ctx, patience, "all replicas are in sync", func() error {
 		topics, err := kadm.NewClient(b.client).ListTopicsWithInternal(ctx)
 		if err != nil {
 			return err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"syscall"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // fault is one thing that goes wrong.
@@ -20,7 +22,7 @@ type fault struct {
 func faults() []fault {
 	return []fault{
 		{name: "none", about: "nothing goes wrong, for 10 s", breakIt: func(ctx context.Context, _ *place) error {
-			pause(ctx, 10*time.Second)
+			measure.Pause(ctx, 10*time.Second)
 			return nil
 		}},
 		{name: "broker-kill", about: "`kill -9` of a broker, which is started again after 10 s", breakIt: func(ctx context.Context, p *place) error {
@@ -54,7 +56,7 @@ func (p *place) killBroker(ctx context.Context, controller bool) error {
 	if err := p.brokers.signal(node, syscall.SIGKILL); err != nil {
 		return err
 	}
-	pause(ctx, 10*time.Second)
+	measure.Pause(ctx, 10*time.Second)
 	return p.brokers.start(ctx)
 }
 
@@ -67,7 +69,7 @@ func killGateway(ctx context.Context, p *place) error {
 	if err := g.end(ctx, syscall.SIGKILL); err != nil {
 		return err
 	}
-	pause(ctx, 5*time.Second)
+	measure.Pause(ctx, 5*time.Second)
 	return p.fleet.add(ctx)
 }
 
@@ -80,7 +82,7 @@ func stopBroker(ctx context.Context, p *place) error {
 	if err := p.brokers.signal(node, syscall.SIGSTOP); err != nil {
 		return err
 	}
-	pause(ctx, time.Minute)
+	measure.Pause(ctx, time.Minute)
 	if err := p.brokers.signal(node, syscall.SIGCONT); err != nil {
 		return err
 	}
@@ -99,7 +101,7 @@ func linked(d time.Duration, n int, what func(*link)) func(context.Context, *pla
 		for _, l := range p.links[:n] {
 			what(l)
 		}
-		pause(ctx, d)
+		measure.Pause(ctx, d)
 		for _, l := range p.links[:n] {
 			if err := l.mend(ctx); err != nil {
 				return err

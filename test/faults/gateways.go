@@ -16,6 +16,8 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+
+	"sluice/test/bench/measure"
 )
 
 // fleet is the gateways behind the balancer.
@@ -71,7 +73,7 @@ func (f *fleet) add(ctx context.Context) error {
 var listening = regexp.MustCompile(`"url":"(http://[^"]+)"`)
 
 func (g *gateway) awaitReady(ctx context.Context, log string) error {
-	return eventually(ctx, "a gateway is ready, see "+log, func() error {
+	return measure.Eventually(ctx, patience, "a gateway is ready, see "+log, func() error {
 		if g.url == "" {
 			text, err := os.ReadFile(log)
 			if err != nil {
@@ -114,7 +116,7 @@ func (f *fleet) list() []*gateway {
 
 // deliverer gives the gateway that delivers the one subscription there is.
 func (f *fleet) deliverer(ctx context.Context) (found *gateway, err error) {
-	err = eventually(ctx, "a gateway delivers", func() error {
+	err = measure.Eventually(ctx, patience, "a gateway delivers", func() error {
 		for _, g := range f.list() {
 			text, err := call(ctx, http.MethodGet, g.url+"/metrics", "")
 			if err != nil {
@@ -137,7 +139,7 @@ func (g *gateway) end(ctx context.Context, s syscall.Signal) error {
 	if err := g.cmd.Process.Signal(s); err != nil {
 		return err
 	}
-	return eventually(ctx, "a gateway has ended", func() error {
+	return measure.Eventually(ctx, patience, "a gateway has ended", func() error {
 		select {
 		case <-g.done:
 			return nil

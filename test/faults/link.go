@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // link is the way of all gateways to one broker, as TCP: it can be cut, hold
@@ -202,7 +204,7 @@ func (l *link) due(n int, toBroker bool) time.Time {
 
 // mayPass waits until bytes may go on; false: the connection has ended.
 func (l *link) mayPass(ctx context.Context, due time.Time) bool {
-	pause(ctx, time.Until(due))
+	measure.Pause(ctx, time.Until(due))
 	l.mu.Lock()
 	open := l.open
 	l.mu.Unlock()

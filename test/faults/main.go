@@ -111,27 +111,3 @@ func find(name string) (fault, error) {
 	}
 	return fault{}, fmt.Errorf("no fault is called %q; there are %s", name, strings.Join(known, ", "))
 }
-
-// pause waits, unless it is over before.
-func pause(ctx context.Context, d time.Duration) {
-	select {
-	case <-ctx.Done():
-	case <-time.After(d):
-	}
-}
-
-// eventually waits until there is nothing amiss any more.
-func eventually(ctx context.Context, what string, amiss func() error) error {
-	for end := time.Now().Add(patience); ; {
-		err := amiss()
-		switch {
-		case err == nil:
-			return nil
-		case ctx.Err() != nil:
-			return ctx.Err()
-		case time.Now().After(end):
-			return fmt.Errorf("waited %v in vain until %s: %w", patience, what, err)
-		}
-		pause(ctx, 50*time.Millisecond)
-	}
-}

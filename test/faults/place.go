@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"os"
 	"strings"
+
+	"sluice/test/bench/measure"
 )
 
 // place is where faults happen: brokers, links, gateways, and the balancer that
@@ -62,7 +64,7 @@ func (p *place) close() {
 
 // call makes a request that is to succeed, by and by.
 func (p *place) call(ctx context.Context, method, path, body string) error {
-	return eventually(ctx, method+" "+path, func() error {
+	return measure.Eventually(ctx, patience, method+" "+path, func() error {
 		_, err := call(ctx, method, p.front.url()+path, body)
 		return err
 	})

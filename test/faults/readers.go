@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // eventSource reads an event stream as a browser's EventSource does: it
@@ -43,7 +45,7 @@ func eventSource(ctx context.Context, url string, w *witness) {
 		if ctx.Err() == nil {
 			w.answer("connected again")
 		}
-		pause(ctx, again)
+		measure.Pause(ctx, again)
 	}
 }
 
@@ -108,7 +110,7 @@ func pages(ctx context.Context, url string, w *witness) {
 	for from := "earliest"; ctx.Err() == nil; {
 		next, err := page(ctx, client, fmt.Sprintf("%s/records?from=%s&limit=1000&wait=2s", url, from), w)
 		if err != nil {
-			pause(ctx, 200*time.Millisecond)
+			measure.Pause(ctx, 200*time.Millisecond)
 			continue
 		}
 		from = next

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"sync"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // trial is one fault, with a stream, a subscription and readers of its own.
@@ -83,11 +85,11 @@ func (t *trial) witnesses() []*witness { return append([]*witness{t.page, t.hook
 
 // progress waits until n records of each key are published and seen by all.
 func (t *trial) progress(ctx context.Context, n int) error {
-	if err := eventually(ctx, "records of each key are stored", func() error { return t.published.progress(n) }); err != nil {
+	if err := measure.Eventually(ctx, patience, "records of each key are stored", func() error { return t.published.progress(n) }); err != nil {
 		return err
 	}
 	for _, w := range t.witnesses() {
-		if err := eventually(ctx, "records of each key are seen", func() error { return w.progress(n) }); err != nil {
+		if err := measure.Eventually(ctx, patience, "records of each key are seen", func() error { return w.progress(n) }); err != nil {
 			return err
 		}
 	}
@@ -120,7 +122,7 @@ func (t *trial) account(ctx context.Context) (result, error) {
 	r := result{fault: t.fault, records: len(records)}
 	r.missing, r.repeated, r.broken = t.published.audit(records)
 	for _, w := range t.witnesses() {
-		err := eventually(ctx, w.name+" has seen all", func() error {
+		err := measure.Eventually(ctx, patience, w.name+" has seen all", func() error {
 			if n, example := w.missing(t.published.kafka); n > 0 {
 				return fmt.Errorf("%d records did not come, such as %s", n, example)
 			}
@@ -147,7 +149,7 @@ func (t *trial) leave(ctx context.Context) error {
 	}
 	t.place.hook.expect(nil)
 	for _, g := range t.place.fleet.list() {
-		if err := eventually(ctx, "all gateways are ready", func() error {
+		if err := measure.Eventually(ctx, patience, "all gateways are ready", func() error {
 			_, err := call(ctx, http.MethodGet, g.url+"/health/ready", "")
 			return err
 		}); err != nil {

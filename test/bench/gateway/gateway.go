@@ -64,8 +64,8 @@ func FreeAddr(ctx context.Context) (string, error) {
 
 // Ready waits until the gateway is ready.
 func (g *Gateway) Ready(ctx context.Context) error {
-	return measure.Eventually(ctx, readyTime, "the gateway is ready", func() bool {
-		return g.Call(ctx, http.MethodGet, "/health/ready", "") == nil
+	return measure.Eventually(ctx, readyTime, "the gateway is ready", func() error {
+		return g.Call(ctx, http.MethodGet, "/health/ready", "")
 	})
 }
 

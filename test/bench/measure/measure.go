@@ -64,22 +64,25 @@ func Settle(ctx context.Context, want int64, patience time.Duration, got func() 
 	}
 }
 
-// Eventually waits for a condition. The error says what was waited for.
-func Eventually(ctx context.Context, patience time.Duration, what string, holds func() bool) error {
-	tick := time.NewTicker(20 * time.Millisecond)
-	defer tick.Stop()
-	for end := time.Now().Add(patience); !holds(); {
-		select {
-		case <-ctx.Done():
+// Eventually waits until nothing is amiss any more. The error says what was
+// waited for, and what was amiss at last.
+func Eventually(ctx context.Context, patience time.Duration, what string, amiss func() error) error {
+	for end := time.Now().Add(patience); ; {
+		err := amiss()
+		switch {
+		case err == nil:
+			return nil
+		case ctx.Err() != nil:
 			return ctx.Err()
-		case <-tick.C:
+		case time.Now().After(end):
+			return fmt.Errorf("waited %v in vain until %s: %w", patience, what, err)
 		}
-		if time.Now().After(end) {
-			return fmt.Errorf("waited %v in vain until %s", patience, what)
-		}
+		Pause(ctx, 20*time.Millisecond)
 	}
-	return nil
 }
+
+// Pause is Rest for those who look at ctx themselves.
+func Pause(ctx context.Context, d time.Duration) { _ = Rest(ctx, d) }
 
 // Rest waits for a time; the error is that of ctx, when that ends before.
 func Rest(ctx context.Context, d time.Duration) error {

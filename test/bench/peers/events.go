@@ -11,6 +11,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // From is where a reader begins.
@@ -42,7 +44,7 @@ func (t Target) ReadEvents(ctx context.Context, from From, r *Reading) {
 			r.tell("%v, after which EventSource gives up", err)
 			return
 		}
-		pause(ctx, retry)
+		measure.Pause(ctx, retry)
 	}
 }
 

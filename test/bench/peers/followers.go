@@ -6,11 +6,12 @@ import (
 	"fmt"
 	"net"
 	"net/url"
-	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // Event is the data of a record for followers: about 130 bytes of JSON with the
@@ -27,6 +28,8 @@ type Followers struct {
 	run  atomic.Int64
 	all  sync.WaitGroup
 	each []*follower
+
+	latencies measure.Latencies
 }
 
 type follower struct {
@@ -34,9 +37,6 @@ type follower struct {
 	owner  *Followers
 	events atomic.Int64 // of the run
 	ended  atomic.Bool
-
-	mu        sync.Mutex
-	latencies []time.Duration
 }
 
 // Follow opens n event streams. Whether each is at the end of the stream, only
@@ -75,10 +75,8 @@ func (f *Followers) Run(run int) {
 	f.run.Store(int64(run))
 	for _, one := range f.each {
 		one.events.Store(0)
-		one.mu.Lock()
-		one.latencies = nil
-		one.mu.Unlock()
 	}
+	f.latencies.Reset()
 }
 
 // Count gives the events of the run that all followers have had, those that
@@ -100,16 +98,7 @@ func (f *Followers) Count() (all, fewest int64, cut int) {
 
 // Percentile gives the latency of the run's events in milliseconds, from when
 // a record was made until it was read.
-func (f *Followers) Percentile(at float64) float64 {
-	var all []time.Duration
-	for _, one := range f.each {
-		one.mu.Lock()
-		all = append(all, one.latencies...)
-		one.mu.Unlock()
-	}
-	slices.Sort(all)
-	return percentile(all, at)
-}
+func (f *Followers) Percentile(at float64) float64 { return f.latencies.Percentile(at) }
 
 // Close ends all streams.
 func (f *Followers) Close() {
@@ -143,8 +132,8 @@ func (f *follower) read() {
 func (f *follower) count(whole []byte) {
 	now := time.Now().UnixMicro()
 	mark := fmt.Appendf(nil, `"run":%d,"n":`, f.owner.run.Load())
-	f.mu.Lock()
-	defer f.mu.Unlock()
+	var ages []time.Duration
+	defer func() { f.owner.latencies.Add(ages...) }()
 	for {
 		i := bytes.Index(whole, mark)
 		if i < 0 {
@@ -155,7 +144,7 @@ func (f *follower) count(whole []byte) {
 		_, after, _ := bytes.Cut(whole, []byte(`"t":`))
 		digits := after[:max(0, bytes.IndexByte(after, ','))]
 		if t, err := strconv.ParseInt(string(digits), 10, 64); err == nil {
-			f.latencies = append(f.latencies, time.Duration(now-t)*time.Microsecond)
+			ages = append(ages, time.Duration(now-t)*time.Microsecond)
 		}
 	}
 }

@@ -8,9 +8,10 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"slices"
 	"sync"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // Load is how records are published: over so many connections, each of which
@@ -29,21 +30,14 @@ type Published struct {
 	Took             time.Duration
 	// First is the first failure.
 	First     error
-	latencies []time.Duration
+	latencies *measure.Latencies
 }
 
 // PerSecond gives requests per second.
 func (p Published) PerSecond() float64 { return float64(p.Requests) / p.Took.Seconds() }
 
 // Percentile gives a latency in milliseconds; p is from 0 to 1.
-func (p Published) Percentile(at float64) float64 { return percentile(p.latencies, at) }
-
-func percentile(sorted []time.Duration, at float64) float64 {
-	if len(sorted) == 0 {
-		return 0
-	}
-	return sorted[int(at*float64(len(sorted)-1))].Seconds() * 1000
-}
+func (p Published) Percentile(at float64) float64 { return p.latencies.Percentile(at) }
 
 // Publish loads the target. It fails only if it cannot begin.
 func (t Target) Publish(ctx context.Context, p *Publish, load Load) (Published, error) {
@@ -57,23 +51,22 @@ func (t Target) Publish(ctx context.Context, p *Publish, load Load) (Published, 
 	}
 	start := time.Now()
 	until := start.Add(load.For)
+	latencies := &measure.Latencies{}
 	publishers := make([]publisher, load.Connections)
 	var all sync.WaitGroup
 	for i := range publishers {
-		publishers[i] = publisher{publish: p, request: request, host: u.Host, records: len(load.Data)}
+		publishers[i] = publisher{Published: Published{latencies: latencies}, publish: p, request: request, host: u.Host, records: len(load.Data)}
 		all.Go(func() { publishers[i].run(ctx, until) })
 	}
 	all.Wait()
-	sum := Published{Took: time.Since(start)}
+	sum := Published{Took: time.Since(start), latencies: latencies}
 	for _, one := range publishers {
 		sum.Requests += one.Requests
 		sum.Failed += one.Failed
-		sum.latencies = append(sum.latencies, one.latencies...)
 		if sum.First == nil {
 			sum.First = one.First
 		}
 	}
-	slices.Sort(sum.latencies)
 	return sum, nil
 }
 
@@ -133,11 +126,11 @@ func (p *publisher) run(ctx context.Context, until time.Time) {
 			}
 			p.hangUp()
 			// One that refuses at once is not asked in a loop.
-			pause(ctx, 10*time.Millisecond)
+			measure.Pause(ctx, 10*time.Millisecond)
 			continue
 		}
 		p.Requests++
-		p.latencies = append(p.latencies, time.Since(begun))
+		p.latencies.Add(time.Since(begun))
 	}
 	p.hangUp()
 }
@@ -177,15 +170,5 @@ func (p *publisher) hangUp() {
 	if p.conn != nil {
 		_ = p.conn.Close() // nothing is under way on it
 		p.conn = nil
-	}
-}
-
-// pause waits, or until ctx ends.
-func pause(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
 	}
 }

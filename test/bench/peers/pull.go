@@ -12,6 +12,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"sluice/test/bench/measure"
 )
 
 // puller is a reader by requests.
@@ -46,7 +48,7 @@ func (t Target) ReadPages(ctx context.Context, group string, page int, r *Readin
 			open = open && !slices.Contains(t.Pull.Gone, refused.status)
 			r.tell("%v", err)
 		}
-		pause(ctx, retry)
+		measure.Pause(ctx, retry)
 	}
 }
 

@@ -83,7 +83,10 @@ func each(n int, do func(i int) error) error {
 // owns waits until the gateway has begun to deliver n subscriptions: each one
 // writes its position down then.
 func owns(ctx context.Context, g *gateway.Gateway, n int) error {
-	return measure.Eventually(ctx, readyTime, fmt.Sprintf("%d subscriptions are delivered", n), func() bool {
-		return int(g.Metrics(ctx)["sluice_delivery_subscriptions"]) == n
+	return measure.Eventually(ctx, readyTime, fmt.Sprintf("%d subscriptions are delivered", n), func() error {
+		if now := int(g.Metrics(ctx)["sluice_delivery_subscriptions"]); now != n {
+			return fmt.Errorf("%d are", now)
+		}
+		return nil
 	})
 }

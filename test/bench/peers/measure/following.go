@@ -8,6 +8,7 @@ import (
 
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"sluice/test/bench/measure"
 	"sluice/test/bench/peers"
 	"sluice/test/bench/process"
 )
@@ -110,7 +111,7 @@ func settle(ctx context.Context, open *peers.Followers, send source) error {
 		}
 	}
 	// What is still on its way is waited for.
-	for last := int64(-1); ctx.Err() == nil; wait(ctx, 500*time.Millisecond) {
+	for last := int64(-1); ctx.Err() == nil; measure.Pause(ctx, 500*time.Millisecond) {
 		all, _, _ := open.Count()
 		if all == last {
 			return nil
@@ -132,7 +133,7 @@ func arrive(ctx context.Context, open *peers.Followers, want int64) time.Time {
 		if n >= want {
 			break
 		}
-		wait(ctx, 5*time.Millisecond)
+		measure.Pause(ctx, 5*time.Millisecond)
 	}
 	return since
 }

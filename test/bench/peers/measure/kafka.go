@@ -14,6 +14,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kgo"
 
+	"sluice/test/bench/measure"
 	"sluice/test/bench/peers"
 )
 
@@ -69,7 +70,7 @@ func (b *broker) topic(ctx context.Context, name string, partitions int32) (stri
 		if err == nil && there[name].Err == nil && len(there[name].Partitions) == int(partitions) {
 			break
 		}
-		wait(ctx, 50*time.Millisecond)
+		measure.Pause(ctx, 50*time.Millisecond)
 	}
 	return name, ctx.Err()
 }

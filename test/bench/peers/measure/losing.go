@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"sluice/test/bench/measure"
 	"sluice/test/bench/peers"
 )
 
@@ -147,7 +148,7 @@ func (t *trial) finish(ctx context.Context, r *peers.Reading) {
 		if got != last {
 			last, since = got, time.Now()
 		}
-		wait(ctx, 50*time.Millisecond)
+		measure.Pause(ctx, 50*time.Millisecond)
 	}
 }
 

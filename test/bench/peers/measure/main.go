@@ -52,17 +52,17 @@ func run(ctx context.Context, args []string) error {
 	if o.gateway == "" || o.kafka == "" || o.rounds < 1 {
 		return errors.New("usage: measure -gateway FILE -kafka HOST:PORT [-kafka-sse DIRECTORY] [-peers PEERS]")
 	}
-	return measure(ctx, o)
+	return everything(ctx, o)
 }
 
-// measure measures everything, in the order of the document.
-func measure(ctx context.Context, o options) (err error) {
+// everything is measured, in the order of the document.
+func everything(ctx context.Context, o options) (err error) {
 	k, err := connect(o.kafka, o.prefix)
 	if err != nil {
 		return err
 	}
 	defer k.close()
-	all, err := parties(o)
+	all, err := parties(ctx, o)
 	if err != nil {
 		return err
 	}

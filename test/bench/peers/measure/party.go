@@ -13,6 +13,8 @@ import (
 	"syscall"
 	"time"
 
+	"sluice/test/bench/gateway"
+	"sluice/test/bench/measure"
 	"sluice/test/bench/peers"
 	"sluice/test/bench/process"
 )
@@ -34,13 +36,13 @@ type party struct {
 // parties makes them of what the script says: Sluice first, and each of the
 // peers. NAME=URL has PID_NAME, TOKEN_NAME, TOPIC_NAME (for what it publishes
 // to, where that is configured) and RESTART_NAME (a command) in the environment.
-func parties(o options) ([]*party, error) {
-	base, err := free()
+func parties(ctx context.Context, o options) ([]*party, error) {
+	listen, err := gateway.FreeAddr(ctx)
 	if err != nil {
 		return nil, err
 	}
 	profile, _ := peers.Named("sluice")
-	listen := strings.TrimPrefix(base, "http://")
+	base := "http://" + listen
 	all := []*party{{
 		Target:  peers.Target{Profile: profile, Base: base, Topic: "publish"},
 		command: logged(o, "sluice", o.gateway, "--kafka-servers", o.kafka, "--topic-prefix", o.prefix, "--listen", listen),
@@ -48,7 +50,7 @@ func parties(o options) ([]*party, error) {
 	}}
 	for word := range strings.FieldsSeq(o.peers) {
 		name, at, given := strings.Cut(word, "=")
-		p, err := one(name, strings.TrimSuffix(at, "/"), o)
+		p, err := one(ctx, name, strings.TrimSuffix(at, "/"), o)
 		if err != nil {
 			return nil, err
 		}
@@ -61,7 +63,7 @@ func parties(o options) ([]*party, error) {
 }
 
 // one makes a party of a name and where it runs, if somebody started it.
-func one(name, base string, o options) (*party, error) {
+func one(ctx context.Context, name, base string, o options) (*party, error) {
 	profile, ok := peers.Named(name)
 	if !ok {
 		return nil, fmt.Errorf("no profile is named %q: they are in test/bench/peers/profiles.go", name)
@@ -74,26 +76,16 @@ func one(name, base string, o options) (*party, error) {
 		p.Topic = topic
 	}
 	if base == "" && name == "kafka-sse" && o.kafkaSSE != "" {
-		at, err := free()
+		at, err := gateway.FreeAddr(ctx)
 		if err != nil {
 			return nil, err
 		}
-		_, port, _ := net.SplitHostPort(strings.TrimPrefix(at, "http://"))
+		_, port, _ := net.SplitHostPort(at)
 		// Each of its readers occupies one of node's threads, of which there are
 		// four: node-rdkafka's README says to have more.
-		p.Base, p.command = at, logged(o, name, "env", "UV_THREADPOOL_SIZE=128", "node", filepath.Join(o.kafkaSSE, "server.js"), port, o.kafka)
+		p.Base, p.command = "http://"+at, logged(o, name, "env", "UV_THREADPOOL_SIZE=128", "node", filepath.Join(o.kafkaSSE, "server.js"), port, o.kafka)
 	}
 	return p, nil
-}
-
-// free finds a port on which nothing listens.
-func free() (string, error) {
-	l, err := (&net.ListenConfig{}).Listen(context.Background(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		return "", err
-	}
-	defer l.Close()
-	return "http://" + l.Addr().String(), nil
 }
 
 // logged makes a command whose output is added to a file in the directory of
@@ -117,7 +109,7 @@ func (p *party) start(ctx context.Context) error {
 		}
 		p.pid = p.running.Process.Pid
 	}
-	for end := time.Now().Add(time.Minute); ; wait(ctx, 50*time.Millisecond) {
+	for end := time.Now().Add(time.Minute); ; measure.Pause(ctx, 50*time.Millisecond) {
 		err := p.answers(ctx)
 		if err == nil {
 			return nil
@@ -190,14 +182,4 @@ func (p *party) on(topic string) peers.Target {
 	t := p.Target
 	t.Topic = strings.TrimPrefix(topic, p.prefix)
 	return t
-}
-
-// wait waits, or until ctx ends.
-func wait(ctx context.Context, d time.Duration) {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-	case <-timer.C:
-	}
 }

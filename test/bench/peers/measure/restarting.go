@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"sluice/test/bench/measure"
 	"sluice/test/bench/peers"
 )
 
@@ -79,7 +80,7 @@ func restarted(ctx context.Context, k *broker, p *party, by reader, i int, how r
 func (t *trial) settled(ctx context.Context, r *peers.Reading, partitions int) error {
 	have := map[int32]bool{}
 	sent := map[int32][]peers.Coordinates{}
-	for end := time.Now().Add(time.Minute); len(have) < partitions; wait(ctx, 200*time.Millisecond) {
+	for end := time.Now().Add(time.Minute); len(have) < partitions; measure.Pause(ctx, 200*time.Millisecond) {
 		if ctx.Err() != nil || time.Now().After(end) {
 			return errors.New("the reader gets nothing")
 		}
