@@ -24,7 +24,7 @@ func TestProbeAsksForNoTopics(t *testing.T) {
 	}
 
 	var without, with atomic.Int32
-	b.Cluster(t).Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata, kmsg.DescribeCluster}, Observe: true, Count: -1, When: func(r kmsg.Request) bool {
+	b.Cluster(t).Fault(kfake.Fault{Keys: []kmsg.Key{kmsg.Metadata, kmsg.DescribeCluster}, Observe: true, TopLevel: true, Count: -1, When: func(r kmsg.Request) bool {
 		if m, about := r.(*kmsg.MetadataRequest); about && (m.Topics == nil || len(m.Topics) > 0) {
 			with.Add(1)
 		} else {
