@@ -13,6 +13,10 @@ import (
 	"sluice/test/bench/measure"
 )
 
+// keepAlive is how often each connection is sent a sign of life, as by a gateway
+// with its defaults.
+const keepAlive = 15 * time.Second
+
 // hub is the least that a server of events can do: it appends one shared frame
 // to a queue for each connection, which writes and flushes what is queued.
 type hub struct {
@@ -63,10 +67,16 @@ func (h *hub) follow(w http.ResponseWriter, r *http.Request) {
 	if _, err := w.Write([]byte("retry: 2000\n\n")); err != nil || flush() != nil {
 		return
 	}
+	alive := time.NewTicker(keepAlive)
+	defer alive.Stop()
 	for {
 		select {
 		case <-r.Context().Done():
 			return
+		case <-alive.C:
+			if _, err := fmt.Fprintf(w, ": keep-alive\nid: p1.%092d\n\n", 0); err != nil {
+				return
+			}
 		case <-q.wake:
 		}
 		q.mu.Lock()

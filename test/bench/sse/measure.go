@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"runtime"
 	"strings"
 	"time"
 
@@ -44,7 +45,7 @@ func measureAll(ctx context.Context, o options) error {
 	if err := warm(ctx, targets); err != nil {
 		return err
 	}
-	fmt.Printf("## Idle followers\n\n| followers | server | resident MB before | with them | server CPU, %% of a core |\n|---|---|---|---|---|\n")
+	fmt.Printf("## Idle followers\n\n| followers | server | resident MB before | with them | server CPU, %% of a core | stolen, %% |\n|---|---|---|---|---|---|\n")
 	for _, t := range targets {
 		if err := t.idle(ctx, o.idle); err != nil {
 			return err
@@ -138,23 +139,25 @@ func (t target) events(ctx context.Context, rate, n, seconds int) error {
 	return nil
 }
 
-// idle measures followers to whom nothing comes, for a while after they have
-// all connected.
+// idle measures followers to whom nothing comes but signs of life, when all of
+// them have connected and had one.
 func (t target) idle(ctx context.Context, n int) error {
-	const while = 30 * time.Second
+	const while = time.Minute
 	before := process.Resident(t.pid)
 	f, err := open(ctx, t.follow, n, false)
 	if err != nil {
 		return err
 	}
 	defer f.close()
-	used := process.CPU(t.pid)
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-time.After(while):
+	if err := measure.Rest(ctx, keepAlive); err != nil {
+		return err
 	}
-	fmt.Printf("| %d | %s | %d | %d | %.1f |\n", n, t.name, before, process.Resident(t.pid), 100*(process.CPU(t.pid)-used).Seconds()/while.Seconds())
+	used, stolen := process.CPU(t.pid), process.Stolen()
+	if err := measure.Rest(ctx, while); err != nil {
+		return err
+	}
+	fmt.Printf("| %d | %s | %d | %d | %.1f | %.1f |\n", n, t.name, before, process.Resident(t.pid),
+		100*(process.CPU(t.pid)-used).Seconds()/while.Seconds(), 100*(process.Stolen()-stolen).Seconds()/while.Seconds()/float64(runtime.NumCPU()))
 	if cut := f.cut.Load(); cut > 0 {
 		return fmt.Errorf("%s cut off %d idle followers", t.name, cut)
 	}
