@@ -13,7 +13,7 @@ import (
 // each wait costs a wake-up, so that it is long where nobody joined lately.
 const (
 	pollWait     = 10 * time.Millisecond
-	pollIdle     = 100 * time.Millisecond
+	pollIdle     = 250 * time.Millisecond
 	pollIdleFrom = time.Second // after somebody joined
 )
 

@@ -18,7 +18,7 @@ import (
 // gives; for how many milliseconds it does not look at answers; and how long to
 // wait before it is asked again what became of partitions.
 const (
-	tailFetchWaitMillis = 100
+	tailFetchWaitMillis = 250
 	tailPartitionBytes  = 1 << 20
 	tailFetchBytes      = 8 << 20
 	tailQueueKBytes     = 16 << 10
