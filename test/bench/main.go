@@ -1,6 +1,6 @@
-// The bench command is the part of the benchmark that a shell cannot do: a
-// bare net/http server as the baseline for wrk, and a client that publishes
-// NDJSON and counts. See test/bench/run.
+// The bench command is the part of the benchmark that a shell cannot do: the
+// baselines for wrk, which are a bare net/http server and one that passes bodies
+// on to Kafka, and a client that publishes NDJSON and counts. See test/bench/run.
 package main
 
 import (
@@ -32,27 +32,28 @@ func run(ctx context.Context, args []string) error {
 	switch {
 	case len(args) == 2 && args[0] == "bare":
 		return bare(ctx, args[1])
+	case len(args) == 4 && args[0] == "passthrough":
+		return passthrough(ctx, args[1], args[2], args[3])
 	case len(args) == 5 && args[0] == "ndjson":
 		return ndjson(ctx, args[1], args[2:])
 	}
-	return errors.New("usage: bench bare HOST:PORT | bench ndjson URL RECORDS CONNECTIONS SECONDS")
+	return errors.New("usage: bench bare HOST:PORT | bench passthrough HOST:PORT BROKERS TOPIC | bench ndjson URL RECORDS CONNECTIONS SECONDS")
 }
 
 // bare serves POST as cheaply as net/http can: it reads the body and answers
 // 201 with as many bytes as the gateway's answer has.
 func bare(ctx context.Context, addr string) error {
-	answer := []byte(`{"stream":"bench","partition":0,"offset":1234567,"timestamp":"2026-01-31T12:00:00.123Z","key":null,"headers":{},"schema":"Bench:1"}` + "\n")
-	s := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if _, err := io.Copy(io.Discard, r.Body); err != nil {
-				return
-			}
-			w.Header().Set("Content-Type", "application/json")
-			w.WriteHeader(http.StatusCreated)
-			_, _ = w.Write(answer) // the client sees what it gets
-		}),
-	}
+	return serve(ctx, addr, func(w http.ResponseWriter, r *http.Request) {
+		if _, err := io.Copy(io.Discard, r.Body); err != nil {
+			return
+		}
+		answerCreated(w, 0, 1234567)
+	})
+}
+
+// serve serves until the context ends.
+func serve(ctx context.Context, addr string, handle http.HandlerFunc) error {
+	s := &http.Server{ReadHeaderTimeout: 10 * time.Second, Handler: handle}
 	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
 	if err != nil {
 		return err
