@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math"
 	"net/http"
 	"runtime"
 	"strings"
@@ -47,7 +48,8 @@ func measureAll(ctx context.Context, o options) error {
 	}
 	fmt.Printf("## Idle followers\n\n| followers | server | resident MB before | with them | server CPU, %% of a core | stolen, %% |\n|---|---|---|---|---|---|\n")
 	for _, t := range targets {
-		if err := t.idle(ctx, o.idle); err != nil {
+		before := process.Resident(t.pid)
+		if err := undisturbed(func() (row, error) { return t.idle(ctx, o.idle, before) }); err != nil {
 			return err
 		}
 	}
@@ -59,7 +61,8 @@ func measureAll(ctx context.Context, o options) error {
 		{100, 1}, {100, 50}, {1000, 50}, {10_000, 1}, {10_000, 50}, {1000, 1000},
 	} {
 		for _, t := range targets {
-			if err := t.events(ctx, load.rate, load.followers, o.seconds); err != nil {
+			err := undisturbed(func() (row, error) { return t.events(ctx, load.rate, load.followers, o.seconds) })
+			if err != nil {
 				return fmt.Errorf("%s, %d records/s, %d followers: %w", t.name, load.rate, load.followers, err)
 			}
 		}
@@ -118,18 +121,51 @@ func warm(ctx context.Context, targets []target, seconds int) error {
 	return nil
 }
 
+// row is a line of a table, with the percentage of the machine's CPU time that
+// its host gave to others meanwhile.
+type row struct {
+	text   string
+	stolen float64
+	lost   bool // events are missing, or followers were cut off
+}
+
+// How much may be stolen during a measurement, in percent, and how often it is
+// made again for that.
+const (
+	bearable = 2
+	tries    = 4
+)
+
+// undisturbed prints a row: that of the first of a few measurements of which
+// next to nothing was stolen, or of which least was. No other figure decides,
+// but one in which something was lost is told, whatever was stolen.
+func undisturbed(measure func() (row, error)) error {
+	least := row{stolen: math.Inf(1)}
+	for try := 0; try < tries && least.stolen > bearable && !least.lost; try++ {
+		r, err := measure()
+		if err != nil {
+			return err
+		}
+		if r.lost || r.stolen < least.stolen {
+			least = r
+		}
+	}
+	fmt.Printf("%s %.1f |\n", least.text, least.stolen)
+	return nil
+}
+
 // events measures one load: so many records a second to so many followers.
-func (t target) events(ctx context.Context, rate, n, seconds int) error {
+func (t target) events(ctx context.Context, rate, n, seconds int) (row, error) {
 	f, err := open(ctx, t.follow, n, true)
 	if err != nil {
-		return err
+		return row{}, err
 	}
 	defer f.close()
 	records := rate * seconds
 	want := int64(records) * int64(n)
 	before, stolen, start := process.CPU(t.pid), process.Stolen(), time.Now()
 	if err := t.send(ctx, rate, records); err != nil {
-		return err
+		return row{}, err
 	}
 	f.wait(ctx, want, patience)
 	took := time.Since(start)
@@ -137,35 +173,32 @@ func (t target) events(ctx context.Context, rate, n, seconds int) error {
 	if got < want {
 		took -= patience
 	}
-	fmt.Printf("| %d | %d | %s | %.0f | %d | %d | %.1f | %.1f | %.2f | %.1f |\n", rate, n, t.name,
+	return row{fmt.Sprintf("| %d | %d | %s | %.0f | %d | %d | %.1f | %.1f | %.2f |", rate, n, t.name,
 		float64(got)/took.Seconds(), want-got, f.cut.Load(), f.latencies.Percentile(0.5), f.latencies.Percentile(0.99),
-		(process.CPU(t.pid)-before).Seconds()/took.Seconds(), share(stolen, took))
-	return nil
+		(process.CPU(t.pid)-before).Seconds()/took.Seconds()), share(stolen, took), got < want || f.cut.Load() > 0}, nil
 }
 
 // idle measures followers to whom nothing comes but signs of life, when all of
-// them have connected and had one.
-func (t target) idle(ctx context.Context, n int) error {
+// them have connected and had one. Before is the memory without any.
+func (t target) idle(ctx context.Context, n, before int) (row, error) {
 	const while = time.Minute
-	before := process.Resident(t.pid)
 	f, err := open(ctx, t.follow, n, false)
 	if err != nil {
-		return err
+		return row{}, err
 	}
 	defer f.close()
 	if err := measure.Rest(ctx, keepAlive); err != nil {
-		return err
+		return row{}, err
 	}
 	used, stolen := process.CPU(t.pid), process.Stolen()
 	if err := measure.Rest(ctx, while); err != nil {
-		return err
+		return row{}, err
 	}
-	fmt.Printf("| %d | %s | %d | %d | %.1f | %.1f |\n", n, t.name, before, process.Resident(t.pid),
-		100*(process.CPU(t.pid)-used).Seconds()/while.Seconds(), share(stolen, while))
 	if cut := f.cut.Load(); cut > 0 {
-		return fmt.Errorf("%s cut off %d idle followers", t.name, cut)
+		return row{}, fmt.Errorf("%s cut off %d idle followers", t.name, cut)
 	}
-	return nil
+	return row{fmt.Sprintf("| %d | %s | %d | %d | %.1f |", n, t.name, before, process.Resident(t.pid),
+		100*(process.CPU(t.pid)-used).Seconds()/while.Seconds()), share(stolen, while), false}, nil
 }
 
 // catchUp measures followers that begin at the beginning of a long stream.
