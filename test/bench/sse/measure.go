@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"runtime"
 	"strings"
+	"sync"
 	"time"
 
 	"sluice/test/bench/measure"
@@ -48,8 +49,8 @@ func measureAll(ctx context.Context, o options) error {
 	}
 	fmt.Printf("## Idle followers\n\n| followers | server | resident MB before | with them | server CPU, %% of a core | stolen, %% |\n|---|---|---|---|---|---|\n")
 	for _, t := range targets {
-		before := process.Resident(t.pid)
-		if err := undisturbed(func() (row, error) { return t.idle(ctx, o.idle, before) }); err != nil {
+		before, with := process.Resident(t.pid), sync.OnceValue(func() int { return process.Resident(t.pid) })
+		if err := undisturbed(func() (row, error) { return t.idle(ctx, o.idle, before, with) }); err != nil {
 			return err
 		}
 	}
@@ -179,8 +180,9 @@ func (t target) events(ctx context.Context, rate, n, seconds int) (row, error) {
 }
 
 // idle measures followers to whom nothing comes but signs of life, when all of
-// them have connected and had one. Before is the memory without any.
-func (t target) idle(ctx context.Context, n, before int) (row, error) {
+// them have connected and had one. Before is the memory without any, and with
+// gives that with the first ones: a second time it holds what they left, too.
+func (t target) idle(ctx context.Context, n, before int, with func() int) (row, error) {
 	const while = time.Minute
 	f, err := open(ctx, t.follow, n, false)
 	if err != nil {
@@ -197,7 +199,7 @@ func (t target) idle(ctx context.Context, n, before int) (row, error) {
 	if cut := f.cut.Load(); cut > 0 {
 		return row{}, fmt.Errorf("%s cut off %d idle followers", t.name, cut)
 	}
-	return row{fmt.Sprintf("| %d | %s | %d | %d | %.1f |", n, t.name, before, process.Resident(t.pid),
+	return row{fmt.Sprintf("| %d | %s | %d | %d | %.1f |", n, t.name, before, with(),
 		100*(process.CPU(t.pid)-used).Seconds()/while.Seconds()), share(stolen, while), false}, nil
 }
 
