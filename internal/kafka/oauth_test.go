@@ -47,11 +47,18 @@ func TestTokenFileThatComesLate(t *testing.T) {
 	if reason := named(t, c); !strings.Contains(reason, "`sasl_oauth_token_provider.token_file`") || !strings.Contains(reason, path) {
 		t.Errorf("the reason is %q", reason)
 	}
-	if n := log.count("no token to log in to kafka with"); n != 2 {
-		t.Errorf("%d lines name the file, want one of each client:\n%s", n, log)
+	lines := func() error { // of each client one
+		if n := log.count("no token to log in to kafka with"); n != 2 {
+			return fmt.Errorf("%d lines name the file:\n%s", n, log)
+		}
+		return nil
 	}
+	kafkatest.Eventually(t, patience, lines)
 	write(t, path, validFor(t, time.Hour))
 	kafkatest.Eventually(t, patience, c.Reachable)
+	if err := lines(); err != nil {
+		t.Error(err)
+	}
 	if c.Diagnosis() != "" {
 		t.Errorf("still said: %q", c.Diagnosis())
 	}
